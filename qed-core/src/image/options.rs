@@ -1,0 +1,105 @@
+//! How an image treats caching, discards and damage. Names and meanings are the same in every face.
+
+/// How durable a completed write is, and whether the page cache is used (QEMU's meanings).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Through the page cache; stable at the next flush.
+    #[default]
+    Writeback,
+    /// Past the page cache (O_DIRECT); stable at the next flush.
+    None,
+    /// Through the page cache; every write is stable when it completes.
+    Writethrough,
+    /// Past the page cache; every write is stable when it completes.
+    Directsync,
+    /// Through the page cache; flushes are ignored: a crash may lose or damage everything.
+    Unsafe,
+}
+
+impl CacheMode {
+    /// Whether files are opened with O_DIRECT.
+    #[must_use]
+    pub fn is_direct(self) -> bool {
+        matches!(self, Self::None | Self::Directsync)
+    }
+
+    /// Whether every write is stable when it completes.
+    #[must_use]
+    pub fn writes_through(self) -> bool {
+        matches!(self, Self::Writethrough | Self::Directsync)
+    }
+}
+
+/// What a discard does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiscardMode {
+    /// Whole clusters are freed.
+    #[default]
+    Unmap,
+    /// Nothing.
+    Ignore,
+}
+
+/// What a write of nothing but zeroes becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DetectZeroes {
+    /// A write.
+    #[default]
+    Off,
+    /// A write of zeroes that keeps allocated clusters.
+    On,
+    /// A write of zeroes that frees whole clusters.
+    Unmap,
+}
+
+/// How far the image's structure is believed before it is scanned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing: the first change of any kind waits for a scan that finds no damage.
+    Untrusted,
+    /// Mapped clusters may be written at once; damage that the scan finds stops allocation.
+    #[default]
+    Normal,
+    /// The caller knows that the image is damaged and wants to write to it all the same.
+    Damaged,
+}
+
+/// What an `Image` needs to know beside its storage and its backing source.
+#[derive(Clone, Debug)]
+pub struct ImageSettings {
+    /// No change to the file whatever.
+    pub read_only: bool,
+    /// See [`CacheMode`]. The storage was opened to match.
+    pub cache: CacheMode,
+    /// See [`DiscardMode`].
+    pub discard: DiscardMode,
+    /// See [`DetectZeroes`].
+    pub detect_zeroes: DetectZeroes,
+    /// See [`Trust`].
+    pub trust: Trust,
+    /// Bytes of L2 tables kept in memory.
+    pub l2_cache_size: u64,
+    /// Entries that cannot be right read as unallocated instead of failing (read-only images).
+    pub tolerate_bad_entries: bool,
+    /// A thread of the image's own extends the file ahead, writes dirty entries back and frees space.
+    /// Without it the same work is done by the calls that need it.
+    pub background: bool,
+}
+
+/// The default for [`ImageSettings::l2_cache_size`]: 32 MiB maps 256 GiB at 64 KiB clusters.
+pub const DEFAULT_L2_CACHE_SIZE: u64 = 32 << 20;
+
+impl Default for ImageSettings {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            cache: CacheMode::default(),
+            discard: DiscardMode::default(),
+            detect_zeroes: DetectZeroes::default(),
+            trust: Trust::default(),
+            l2_cache_size: DEFAULT_L2_CACHE_SIZE,
+            tolerate_bad_entries: false,
+            background: true,
+        }
+    }
+}

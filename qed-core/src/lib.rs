@@ -1,0 +1,11 @@
+//! libqed's engine: QED disk images that are never dirty after a crash.
+//!
+//! Layers, left to right; each uses only what stands left of it (`docs/architecture.md`):
+//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> ops`.
+
+pub mod addr;
+pub mod error;
+pub mod format;
+pub mod source;
+pub mod storage;
+mod sync;

@@ -1,0 +1,157 @@
+//! Locks with ranks, and the one place that names a threading library.
+//!
+//! Every lock of the engine has a [`Rank`]; a thread takes locks in ascending rank only, which debug
+//! builds check (`docs/concurrency.md`). With the feature `shuttle` the same types run under a
+//! scheduler that explores interleavings, so that small protocols can be model-checked.
+
+mod rank;
+
+pub(crate) use rank::Rank;
+
+use rank::Held;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+#[cfg(not(feature = "shuttle"))]
+pub(crate) use std::sync::{Arc, atomic};
+#[cfg(not(feature = "shuttle"))]
+pub(crate) use std::thread;
+
+#[cfg(feature = "shuttle")]
+pub(crate) use shuttle::sync::{Arc, atomic};
+#[cfg(feature = "shuttle")]
+pub(crate) use shuttle::thread;
+
+#[cfg(not(feature = "shuttle"))]
+mod raw {
+    pub(super) use parking_lot::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
+}
+#[cfg(feature = "shuttle")]
+mod raw {
+    pub(super) use super::shuttled::*;
+}
+#[cfg(feature = "shuttle")]
+mod shuttled;
+
+/// A mutual exclusion lock with a rank.
+#[derive(Debug)]
+pub(crate) struct Mutex<T> {
+    rank: Rank,
+    raw: raw::Mutex<T>,
+}
+
+/// Holds a [`Mutex`] locked.
+pub(crate) struct MutexGuard<'a, T> {
+    raw: raw::MutexGuard<'a, T>,
+    _held: Held,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(rank: Rank, value: T) -> Self {
+        Self { rank, raw: raw::Mutex::new(value) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        let held = Held::take(self.rank);
+        MutexGuard { raw: self.raw.lock(), _held: held }
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.raw
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.raw
+    }
+}
+
+/// A reader-writer lock with a rank.
+#[derive(Debug)]
+pub(crate) struct RwLock<T> {
+    rank: Rank,
+    raw: raw::RwLock<T>,
+}
+
+/// Holds a [`RwLock`] for reading.
+pub(crate) struct ReadGuard<'a, T> {
+    raw: raw::RwLockReadGuard<'a, T>,
+    _held: Held,
+}
+
+/// Holds a [`RwLock`] for writing.
+pub(crate) struct WriteGuard<'a, T> {
+    raw: raw::RwLockWriteGuard<'a, T>,
+    _held: Held,
+}
+
+impl<T> RwLock<T> {
+    pub(crate) fn new(rank: Rank, value: T) -> Self {
+        Self { rank, raw: raw::RwLock::new(value) }
+    }
+
+    pub(crate) fn read(&self) -> ReadGuard<'_, T> {
+        let held = Held::take(self.rank);
+        ReadGuard { raw: self.raw.read(), _held: held }
+    }
+
+    pub(crate) fn write(&self) -> WriteGuard<'_, T> {
+        let held = Held::take(self.rank);
+        WriteGuard { raw: self.raw.write(), _held: held }
+    }
+}
+
+impl<T> Deref for ReadGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.raw
+    }
+}
+
+impl<T> Deref for WriteGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.raw
+    }
+}
+
+impl<T> DerefMut for WriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.raw
+    }
+}
+
+/// Waits on a [`Mutex`].
+#[derive(Debug, Default)]
+pub(crate) struct Condvar {
+    raw: raw::Condvar,
+}
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        self.raw.wait(&mut guard.raw);
+    }
+
+    /// Waits at most `timeout`.
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, timeout: Duration) {
+        self.raw.wait_for(&mut guard.raw, timeout);
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.raw.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.raw.notify_all();
+    }
+}

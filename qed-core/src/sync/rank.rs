@@ -1,0 +1,87 @@
+//! Lock ranks: the order in which a thread may take the engine's locks.
+
+/// The engine's locks, outermost first. A thread holding one takes only later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Rank {
+    /// The gate before the session's first change.
+    Session,
+    /// The file's growth: one `set_len` at a time.
+    Extend,
+    /// Guest clusters whose mapping is being changed.
+    Claims,
+    /// A shard of the slice cache.
+    Cache,
+    /// The versions of one slice's entries.
+    Slice,
+    /// The list of slices that are not stable.
+    Unstable,
+    /// Free space, the frontier, the quarantine.
+    Space,
+    /// The header's sector.
+    Header,
+    /// Who syncs, and what the last sync covered.
+    Clock,
+    /// Orders for the background thread.
+    Background,
+    /// Locks inside a storage.
+    Storage,
+}
+
+#[cfg(debug_assertions)]
+mod checked {
+    use super::Rank;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static HELD: RefCell<Vec<Rank>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Notes that this thread holds a lock of a rank.
+    #[derive(Debug)]
+    pub(crate) struct Held(Rank);
+
+    impl Held {
+        pub(crate) fn take(rank: Rank) -> Self {
+            HELD.with_borrow_mut(|held| {
+                let last = held.iter().max();
+                debug_assert!(
+                    last.is_none_or(|last| *last < rank),
+                    "lock of rank {rank:?} taken while holding {held:?}"
+                );
+                held.push(rank);
+            });
+            Self(rank)
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            HELD.with_borrow_mut(|held| {
+                if let Some(at) = held.iter().rposition(|rank| *rank == self.0) {
+                    held.remove(at);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod unchecked {
+    use super::Rank;
+
+    /// Nothing in release builds.
+    #[derive(Debug)]
+    pub(crate) struct Held;
+
+    impl Held {
+        pub(crate) fn take(_rank: Rank) -> Self {
+            Self
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+pub(crate) use checked::Held;
+#[cfg(not(debug_assertions))]
+pub(crate) use unchecked::Held;
