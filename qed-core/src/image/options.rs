@@ -1,5 +1,7 @@
 //! How an image treats caching, discards and damage. Names and meanings are the same in every face.
 
+use crate::meta::{MetaSettings, Rules, Trust};
+
 /// How durable a completed write is, and whether the page cache is used (QEMU's meanings).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheMode {
@@ -52,18 +54,6 @@ pub enum DetectZeroes {
     Unmap,
 }
 
-/// How far the image's structure is believed before it is scanned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Nothing: the first change of any kind waits for a scan that finds no damage.
-    Untrusted,
-    /// Mapped clusters may be written at once; damage that the scan finds stops allocation.
-    #[default]
-    Normal,
-    /// The caller knows that the image is damaged and wants to write to it all the same.
-    Damaged,
-}
-
 /// What an `Image` needs to know beside its storage and its backing source.
 #[derive(Clone, Debug)]
 pub struct ImageSettings {
@@ -84,6 +74,8 @@ pub struct ImageSettings {
     /// A thread of the image's own extends the file ahead, writes dirty entries back and frees space.
     /// Without it the same work is done by the calls that need it.
     pub background: bool,
+    /// The rules of the commit protocol that hold: all of them, but in tests that break one.
+    pub rules: Rules,
 }
 
 /// The default for [`ImageSettings::l2_cache_size`]: 32 MiB maps 256 GiB at 64 KiB clusters.
@@ -100,6 +92,20 @@ impl Default for ImageSettings {
             l2_cache_size: DEFAULT_L2_CACHE_SIZE,
             tolerate_bad_entries: false,
             background: true,
+            rules: Rules::default(),
+        }
+    }
+}
+
+impl ImageSettings {
+    pub(super) fn for_meta(&self) -> MetaSettings {
+        MetaSettings {
+            read_only: self.read_only,
+            trust: self.trust,
+            l2_cache_size: self.l2_cache_size,
+            tolerate_bad_entries: self.tolerate_bad_entries,
+            background: self.background,
+            rules: self.rules,
         }
     }
 }

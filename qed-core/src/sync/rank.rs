@@ -12,8 +12,12 @@ pub(crate) enum Rank {
     Claims,
     /// A shard of the slice cache.
     Cache,
+    /// A slice that is being read.
+    Loading,
     /// The versions of one slice's entries.
     Slice,
+    /// Which clusters hold tables.
+    Tables,
     /// The list of slices that are not stable.
     Unstable,
     /// Free space, the frontier, the quarantine.

@@ -1,0 +1,113 @@
+//! Guest clusters whose mapping is being changed: one change at a time for each, in arrival order.
+//!
+//! Changes of different clusters run in parallel. A claim is logical: it is held while data moves, no
+//! lock is. Whoever takes several claims takes them in ascending order, so nobody waits in a circle.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::sync::{Condvar, Mutex, Rank};
+
+/// What is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Claim {
+    /// The L1 entry with this index.
+    Table(u64),
+    /// The L2 entry of this guest cluster.
+    Cluster(u64),
+}
+
+#[derive(Debug)]
+pub(crate) struct Claims {
+    queues: Mutex<Queues>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    /// For each claimed thing, who holds it (in front) and who waits.
+    lines: HashMap<Claim, VecDeque<u64>>,
+    next_ticket: u64,
+}
+
+/// Claims held; they are given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Claimed<'a> {
+    claims: &'a Claims,
+    held: Vec<Claim>,
+}
+
+impl Claims {
+    pub(crate) fn new() -> Self {
+        Self { queues: Mutex::new(Rank::Claims, Queues::default()), released: Condvar::new() }
+    }
+
+    /// Takes every claim of `wanted` (ascending), waiting for those who came before.
+    pub(crate) fn take(&self, wanted: impl IntoIterator<Item = Claim>) -> Claimed<'_> {
+        let mut claimed = Claimed { claims: self, held: Vec::new() };
+        let mut queues = self.queues.lock();
+        let ticket = queues.next_ticket;
+        queues.next_ticket += 1;
+        for claim in wanted {
+            debug_assert!(claimed.held.last().is_none_or(|last| *last < claim));
+            queues.lines.entry(claim).or_default().push_back(ticket);
+            while queues.lines.get(&claim).and_then(VecDeque::front) != Some(&ticket) {
+                self.released.wait(&mut queues);
+            }
+            claimed.held.push(claim);
+        }
+        claimed
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut queues = self.claims.queues.lock();
+        let mut somebody_waits = false;
+        for claim in &self.held {
+            if let Some(line) = queues.lines.get_mut(claim) {
+                line.pop_front();
+                somebody_waits |= !line.is_empty();
+                if line.is_empty() {
+                    queues.lines.remove(claim);
+                }
+            }
+        }
+        drop(queues);
+        if somebody_waits {
+            self.claims.released.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex as StdMutex;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_claim_waits_for_the_one_before() {
+        let claims = Claims::new();
+        let order = StdMutex::new(Vec::new());
+        let first = claims.take([Claim::Cluster(1), Claim::Cluster(2)]);
+        let (queued, is_queued) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let (claims, order) = (&claims, &order);
+            scope.spawn(move || {
+                queued.send(()).unwrap();
+                let held = claims.take([Claim::Cluster(2)]);
+                order.lock().unwrap().push("second");
+                drop(held);
+            });
+            is_queued.recv().unwrap();
+            drop(claims.take([Claim::Cluster(3)]));
+            order.lock().unwrap().push("first");
+            drop(first);
+        });
+        assert_eq!(*order.lock().unwrap(), ["first", "second"]);
+        assert!(claims.queues.lock().lines.is_empty());
+    }
+}

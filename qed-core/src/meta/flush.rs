@@ -1,0 +1,79 @@
+//! Publishing to the disk: unordered entries out, sync, ordered entries out, sync (C4 to C7).
+//!
+//! A flush owes stability to every slice that is unstable when it is called. After phase 1 every value
+//! that was safe at the call stands in an image that has landed, whoever wrote it. S1 covers those
+//! images, the data of every waiting entry and the mapped writes. Phase 2 writes what S1 made safe, S2
+//! makes it stable. A sync that has nothing to cover any more is left out, so the usual flush costs one.
+
+use std::sync::Arc;
+
+use super::Meta;
+use super::clock::Stamp;
+use super::slice::{Needs, Phase, Slice};
+use crate::addr::FileOffset;
+use crate::error::Result;
+
+impl Meta {
+    /// Makes everything that completed before this call stable.
+    ///
+    /// # Errors
+    /// A write or sync that failed; the image has latched.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let owed = self.unstable.all();
+        let mut needs = self.write_out(&owed, Phase::One)?;
+        needs.image = needs.image.max(Some(self.clock.newest_data()));
+        let waiting: Vec<Arc<Slice>> =
+            owed.iter().filter(|slice| slice.needs().wait.is_some()).cloned().collect();
+        self.sync_for(needs)?;
+        if !waiting.is_empty() {
+            let needs = self.write_out(&waiting, Phase::Two)?;
+            self.sync_for(Needs { image: needs.image, wait: None })?;
+        }
+        self.settle(&owed);
+        if !self.settings.background {
+            self.space.punch_freed(&self.clock, &self.grace);
+        }
+        Ok(())
+    }
+
+    fn write_out(&self, slices: &[Arc<Slice>], phase: Phase) -> Result<Needs> {
+        let mut all = Needs::default();
+        for slice in slices {
+            let needs = slice.write_out(&*self.storage, &self.clock, self.settings.rules, phase)?;
+            all.image = all.image.max(needs.image);
+            all.wait = all.wait.max(needs.wait);
+        }
+        Ok(all)
+    }
+
+    fn sync_for(&self, needs: Needs) -> Result<()> {
+        let newest: Option<Stamp> = needs.image.max(needs.wait);
+        newest.map_or(Ok(()), |stamp| self.clock.sync_covering(stamp))
+    }
+
+    /// Drops what has become stable and takes the clusters it frees.
+    pub(super) fn settle(&self, slices: &[Arc<Slice>]) {
+        for slice in slices {
+            let mut released = Vec::new();
+            {
+                let versions = slice.settle(&self.clock, self.settings.rules, |word| {
+                    released.push(word);
+                });
+                if versions.is_stable() {
+                    self.unstable.remove(slice.key());
+                }
+            }
+            self.release(&released);
+        }
+    }
+
+    /// Hands unlinked clusters that no disk names to the free space.
+    pub(super) fn release(&self, words: &[u64]) {
+        if words.is_empty() {
+            return;
+        }
+        let clusters: Vec<_> =
+            words.iter().map(|word| self.geometry.file_cluster(FileOffset(*word))).collect();
+        self.space.release(&clusters, self.grace.unlinked_now());
+    }
+}

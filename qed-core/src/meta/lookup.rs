@@ -1,0 +1,171 @@
+//! From a guest cluster to what its entry says, and from a guest range to what to read.
+
+use std::sync::Arc;
+
+use super::Meta;
+use super::grace::Request;
+use super::l1::read_slice;
+use super::slice::{SLICE_ENTRIES, Slice, SliceKey};
+use crate::addr::{FileOffset, GuestCluster};
+use crate::error::{Corruption, Error, Result};
+use crate::format::{L1Entry, L2Entry};
+
+/// Where the bytes of a part of a guest range are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the image file, from this offset on.
+    File(FileOffset),
+    /// Nowhere: they are zeroes.
+    Zero,
+    /// In the backing file, or zeroes without one.
+    Backing,
+}
+
+/// A part of a guest range that lies in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Guest bytes from the start of the disk.
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) place: Place,
+}
+
+/// What to read. The clusters it names stay what they are until it is dropped.
+#[derive(Debug)]
+pub(crate) struct ReadPlan<'a> {
+    pub(crate) segments: Vec<Segment>,
+    _request: Request<'a>,
+}
+
+impl Meta {
+    /// Plans a read of `length` bytes at `offset`, which lie inside the image.
+    ///
+    /// # Errors
+    /// A table that cannot be read, an entry that cannot be right.
+    pub(crate) fn plan_read(&self, offset: u64, length: u64) -> Result<ReadPlan<'_>> {
+        let request = self.grace.enter();
+        let mut segments: Vec<Segment> = Vec::with_capacity(1);
+        let end = offset + length;
+        let mut at = offset;
+        while at < end {
+            let segment = self.segment(at, end - at)?;
+            at += segment.length;
+            extend_or_push(&mut segments, segment);
+        }
+        Ok(ReadPlan { segments, _request: request })
+    }
+
+    /// The first run of one place in the `length` bytes at `offset`; it ends at a slice at the latest.
+    ///
+    /// # Errors
+    /// As [`plan_read`](Self::plan_read).
+    pub(crate) fn segment(&self, offset: u64, length: u64) -> Result<Segment> {
+        let geometry = self.geometry;
+        let first = self.guest_cluster(offset);
+        let Some(slice) = self.slice(first)? else {
+            let span = geometry.l2_span();
+            let length = length.min(span - offset % span);
+            return Ok(Segment { offset, length, place: Place::Backing });
+        };
+        let within = geometry.in_cluster(offset);
+        let place = self.place_of(&slice, first, within)?;
+        let mut reach = geometry.cluster_size() - within;
+        let last_entry = SLICE_ENTRIES - 1;
+        let mut cluster = first;
+        while reach < length && entry_of(cluster) < last_entry {
+            cluster = GuestCluster(cluster.get() + 1);
+            let next = self.place_of(&slice, cluster, 0);
+            if next.ok() != Some(place_after(place, reach)) {
+                break;
+            }
+            reach += geometry.cluster_size();
+        }
+        Ok(Segment { offset, length: reach.min(length), place })
+    }
+
+    /// The slice that maps `cluster`; `None` where it has no L2 table.
+    ///
+    /// # Errors
+    /// The L1 entry cannot be right, or the table cannot be read.
+    pub(crate) fn slice(&self, cluster: GuestCluster) -> Result<Option<Arc<Slice>>> {
+        let table = match self.l1.entry(self.geometry.l1_index(cluster)) {
+            Ok(L1Entry::Table(table)) => table,
+            Ok(L1Entry::Empty) => return Ok(None),
+            Err(_) if self.settings.tolerate_bad_entries => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let number = cluster.get() / SLICE_ENTRIES as u64;
+        let slice = self.cache.slice(number, || {
+            let first = self.geometry.l2_index(GuestCluster(number * SLICE_ENTRIES as u64));
+            let offset = FileOffset(table.get() + 8 * first);
+            let bytes = read_slice(&*self.storage, offset)?;
+            Ok(Slice::parse(SliceKey::L2(number), offset, &bytes, |word| !self.can_be_data(word)))
+        })?;
+        Ok(Some(slice))
+    }
+
+    /// What the entry of `cluster` says.
+    ///
+    /// # Errors
+    /// [`Corruption::L2Entry`] where it cannot be right and the caller did not consent to that.
+    pub(crate) fn entry(&self, slice: &Slice, cluster: GuestCluster) -> Result<L2Entry> {
+        let corrupt = |value| {
+            Error::from(Corruption::L2Entry { guest_cluster: cluster.get(), value })
+        };
+        match slice.word(entry_of(cluster)) {
+            Ok(word) => L2Entry::decode(word, self.geometry).ok_or_else(|| corrupt(word)),
+            Err(_) if self.settings.tolerate_bad_entries => Ok(L2Entry::Unallocated),
+            Err(word) => Err(corrupt(word)),
+        }
+    }
+
+    pub(crate) fn guest_cluster(&self, offset: u64) -> GuestCluster {
+        self.geometry.guest_cluster(crate::addr::GuestOffset(offset))
+    }
+
+    fn place_of(&self, slice: &Slice, cluster: GuestCluster, within: u64) -> Result<Place> {
+        Ok(match self.entry(slice, cluster)? {
+            L2Entry::Unallocated => Place::Backing,
+            L2Entry::Zero => Place::Zero,
+            L2Entry::Data(offset) => Place::File(FileOffset(offset.get() + within)),
+        })
+    }
+
+    /// Whether an L2 entry found on disk may name a cluster at `word` (F3.3 to F3.5).
+    fn can_be_data(&self, word: u64) -> bool {
+        match L2Entry::decode(word, self.geometry) {
+            Some(L2Entry::Data(offset)) => {
+                let end = offset.get().checked_add(self.geometry.cluster_size());
+                end.is_some_and(|end| end <= self.space.usable())
+                    && !self.l1.is_metadata(offset.get())
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+}
+
+/// The place of `cluster` in its slice.
+pub(crate) fn entry_of(cluster: GuestCluster) -> usize {
+    usize::try_from(cluster.get() % SLICE_ENTRIES as u64).unwrap_or(0)
+}
+
+/// Adds `segment` to the list, joined with the last one where it goes on from it.
+pub(crate) fn extend_or_push(segments: &mut Vec<Segment>, segment: Segment) {
+    if let Some(last) = segments.last_mut()
+        && last.offset + last.length == segment.offset
+        && place_after(last.place, last.length) == segment.place
+    {
+        last.length += segment.length;
+        return;
+    }
+    segments.push(segment);
+}
+
+fn place_after(place: Place, length: u64) -> Place {
+    match place {
+        Place::File(offset) => Place::File(FileOffset(offset.get() + length)),
+        Place::Zero => Place::Zero,
+        Place::Backing => Place::Backing,
+    }
+}

@@ -1,0 +1,171 @@
+//! The way of a freed cluster back to free space (C9, C10), and what the scan adds to it (C15).
+
+use super::clock::Clock;
+use super::grace::{Epoch, Grace};
+use super::ranges::RangeSet;
+use super::rules::Rule;
+use super::space::{Space, State};
+use crate::addr::FileCluster;
+use crate::error::{Error, Result};
+
+/// Clusters punched in one call at most, so that a request that waits for space waits shortly.
+const PUNCH_AT_ONCE: u64 = 4096;
+
+impl Space {
+    /// Takes `clusters` that no entry on disk names any more and that were unlinked at `epoch`.
+    pub(crate) fn release(&self, clusters: &[FileCluster], epoch: Epoch) {
+        let mut state = self.lock();
+        for cluster in clusters {
+            if !state.scanned && cluster.get() < state.end_at_open {
+                let touched = state.touched.contains(cluster.get());
+                if !touched && !self.rules.breaks(Rule::ScanLeavesOutTouched) {
+                    state.touched.insert(cluster.get(), 1);
+                }
+            }
+            state.released.push_back((cluster.get(), epoch));
+        }
+    }
+
+    /// Moves freed clusters on as far as requests and syncs allow, without I/O.
+    pub(super) fn advance(&self, state: &mut State, clock: &Clock, grace: &Grace) {
+        let limits = self.storage.limits();
+        let to_punch = limits.can_punch && limits.zeroes_new_space;
+        while let Some((cluster, epoch)) = state.released.front().copied() {
+            if !grace.has_passed(epoch) && !self.rules.breaks(Rule::RequestsHoldClusters) {
+                break;
+            }
+            state.released.pop_front();
+            let set = if to_punch { &mut state.punchable } else { &mut state.reused };
+            set.insert(cluster, 1);
+        }
+        let early = self.rules.breaks(Rule::PunchedIsFreshAfterSync);
+        let mut punched = std::mem::take(&mut state.punched);
+        punched.retain(|(start, count, stamp)| {
+            let covered = clock.covers(*stamp) || early;
+            if covered {
+                state.fresh.insert(*start, *count);
+            }
+            !covered
+        });
+        state.punched = punched;
+    }
+
+    /// Whether freed clusters wait for a punch or for requests to end.
+    pub(crate) fn has_freed(&self) -> bool {
+        let state = self.lock();
+        !state.released.is_empty() || !state.punchable.is_empty()
+    }
+
+    /// Gives the disk space of freed clusters back. They are handed out again after the next sync. A
+    /// punch that fails leaves its clusters merely reused.
+    pub(crate) fn punch_freed(&self, clock: &Clock, grace: &Grace) {
+        loop {
+            let taken = {
+                let mut state = self.lock();
+                self.advance(&mut state, clock, grace);
+                state.punchable.take_up_to(PUNCH_AT_ONCE)
+            };
+            let Some((start, count)) = taken else { return };
+            let size = self.geometry.cluster_size();
+            let punched = self.storage.punch(start * size, count * size);
+            let mut state = self.lock();
+            match punched {
+                Ok(()) => state.punched.push((start, count, clock.now())),
+                Err(_) => state.reused.insert(start, count),
+            }
+        }
+    }
+
+    /// Adds what a scan or a free map has found to be unreferenced: holes are fresh, the rest is
+    /// punched first where that is possible. Call it after the session's first sync (C3).
+    ///
+    /// # Errors
+    /// Asking the file for its holes failed.
+    pub(crate) fn adopt(&self, mut unused: RangeSet) -> Result<()> {
+        let mut holes = RangeSet::new();
+        let mut stored = RangeSet::new();
+        {
+            let state = self.lock();
+            for (start, count) in state.touched.iter() {
+                unused.remove_range(start, count);
+            }
+        }
+        for (start, count) in unused.iter() {
+            self.sort_by_storage(start, count, &mut holes, &mut stored)?;
+        }
+        let limits = self.storage.limits();
+        let mut state = self.lock();
+        // What was freed while the file was asked belongs to the session.
+        for (start, count) in std::mem::take(&mut state.touched).iter() {
+            holes.remove_range(start, count);
+            stored.remove_range(start, count);
+        }
+        let fresh_holes = limits.zeroes_new_space;
+        for (start, count) in holes.iter() {
+            let set = if fresh_holes { &mut state.fresh } else { &mut state.reused };
+            set.insert(start, count);
+        }
+        for (start, count) in stored.iter() {
+            let to_punch = limits.can_punch && limits.zeroes_new_space;
+            let set = if to_punch { &mut state.punchable } else { &mut state.reused };
+            set.insert(start, count);
+        }
+        state.scanned = true;
+        Ok(())
+    }
+
+    /// Whether all that is free below the end found at open is known.
+    pub(crate) fn is_scanned(&self) -> bool {
+        self.lock().scanned
+    }
+
+    /// The clusters of the file up to the last one in use, and what is free below that: what the file
+    /// can be cut to. For a flushed image without requests.
+    pub(crate) fn tail(&self, clock: &Clock, grace: &Grace) -> (u64, RangeSet) {
+        let mut state = self.lock();
+        self.advance(&mut state, clock, grace);
+        let mut free = RangeSet::new();
+        let sets = [&state.fresh, &state.reused, &state.punchable];
+        for (start, count) in sets.into_iter().flat_map(RangeSet::iter) {
+            free.insert(start, count);
+        }
+        for (start, count, _) in &state.punched {
+            free.insert(*start, *count);
+        }
+        let floor = if state.scanned { 0 } else { state.end_at_open };
+        let mut end = state.end;
+        if let Some((start, count)) = free.last()
+            && start + count == end
+        {
+            end = start.max(floor);
+        }
+        if end < state.end {
+            free.remove_range(end, state.end - end);
+        }
+        (end, free)
+    }
+
+    fn sort_by_storage(
+        &self,
+        start: u64,
+        count: u64,
+        holes: &mut RangeSet,
+        stored: &mut RangeSet,
+    ) -> Result<()> {
+        let size = self.geometry.cluster_size();
+        let end = start + count;
+        let mut at = start;
+        while at < end {
+            let extent = self.storage.stored_extent(at * size, (end - at) * size);
+            let extent = extent
+                .map_err(|error| Error::io("looking for holes", error).at(at * size))?;
+            let whole = extent.length / size;
+            let is_hole = extent.hole && whole > 0;
+            let step = if is_hole { whole } else { extent.length.div_ceil(size) };
+            let step = step.clamp(1, end - at);
+            if is_hole { holes.insert(at, step) } else { stored.insert(at, step) }
+            at += step;
+        }
+        Ok(())
+    }
+}

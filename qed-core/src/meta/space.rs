@@ -1,0 +1,263 @@
+//! Which clusters of the file are free, and of what kind.
+//!
+//! ```text
+//!  past the end --extend--> fresh --allocate--> in use --unlinked, no entry on disk--> released
+//!       fresh <--punch, sync-- punched <--no request holds it-- released --(cannot punch)--> reused
+//! ```
+//!
+//! Invariants:
+//! 1. A cluster is in at most one of these sets.
+//! 2. *Fresh* clusters read as zeroes and no possible state of the disk holds anything else there (C3).
+//! 3. Free space is an optimisation, never an authority: what is not known to be free is in use.
+//! 4. Below the end found at open nothing is handed out that the scan, a valid free map or this
+//!    session's own frees have not shown to be free (C15).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::clock::{Clock, Stamp};
+use super::grace::{Epoch, Grace};
+use super::ranges::RangeSet;
+use super::rules::{Rule, Rules};
+use crate::addr::FileCluster;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{Geometry, MAX_FILE_OFFSET};
+use crate::storage::Storage;
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{Mutex, MutexGuard, Rank};
+
+const MIN_STEP: u64 = 1 << 20;
+const MAX_STEP: u64 = 64 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) geometry: Geometry,
+    pub(super) rules: Rules,
+    pub(super) state: Mutex<State>,
+    growing: Mutex<()>,
+    /// The least length, in bytes, that may be on disk (C2).
+    durable: AtomicU64,
+    /// Bytes in which clusters may lie.
+    usable: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Clusters handed out or skipped at the end of the file: the frontier.
+    pub(super) end: u64,
+    /// Clusters the file is long.
+    pub(super) extended: u64,
+    /// The frontier found at open, and whether all that is free below it is known.
+    pub(super) end_at_open: u64,
+    pub(super) scanned: bool,
+    /// Clusters below `end_at_open` that the session has freed while the scan was not complete.
+    pub(super) touched: RangeSet,
+    /// Lengths set whose sync is not known yet.
+    lengths: Vec<(u64, Stamp)>,
+    pub(super) fresh: RangeSet,
+    pub(super) reused: RangeSet,
+    /// Named by no entry on disk, perhaps still held by requests.
+    pub(super) released: VecDeque<(u64, Epoch)>,
+    /// Named by nobody, to be punched.
+    pub(super) punchable: RangeSet,
+    pub(super) punched: Vec<(u64, u64, Stamp)>,
+}
+
+/// Contiguous clusters that one plan holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) start: FileCluster,
+    pub(crate) count: u64,
+    pub(crate) fresh: bool,
+}
+
+impl Space {
+    /// The space of a file of `length` bytes, found at open.
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        geometry: Geometry,
+        rules: Rules,
+        length: u64,
+        clock: &Clock,
+    ) -> Self {
+        let end = geometry.clusters_for(length);
+        let state = State {
+            end,
+            extended: end,
+            end_at_open: end,
+            scanned: false,
+            touched: RangeSet::new(),
+            lengths: vec![(length, clock.now())],
+            fresh: RangeSet::new(),
+            reused: RangeSet::new(),
+            released: VecDeque::new(),
+            punchable: RangeSet::new(),
+            punched: Vec::new(),
+        };
+        let durable = if rules.breaks(Rule::FirstSync) { length } else { 0 };
+        Self {
+            storage,
+            geometry,
+            rules,
+            state: Mutex::new(Rank::Space, state),
+            growing: Mutex::new(Rank::Extend, ()),
+            durable: AtomicU64::new(durable),
+            usable: AtomicU64::new(geometry.usable_length(length)),
+        }
+    }
+
+    /// Bytes of the file in which clusters may lie.
+    pub(crate) fn usable(&self) -> u64 {
+        self.usable.load(SeqCst)
+    }
+
+    /// One to `wanted` neighbouring clusters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSpace`], or what extending the file reports.
+    pub(crate) fn allocate(&self, wanted: u64, clock: &Clock, grace: &Grace) -> Result<Run> {
+        {
+            let mut state = self.state.lock();
+            self.advance(&mut state, clock, grace);
+            let state = &mut *state;
+            for (set, fresh) in [(&mut state.fresh, true), (&mut state.reused, false)] {
+                if let Some((start, count)) = set.take_up_to(wanted) {
+                    return Ok(Run { start: FileCluster(start), count, fresh });
+                }
+            }
+        }
+        self.allocate_at_end(wanted, clock)
+    }
+
+    /// Exactly `count` neighbouring clusters, for a table.
+    ///
+    /// # Errors
+    /// As [`allocate`](Self::allocate).
+    pub(crate) fn allocate_table(&self, clock: &Clock) -> Result<Run> {
+        let count = self.geometry.table_clusters();
+        {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            for (set, fresh) in [(&mut state.fresh, true), (&mut state.reused, false)] {
+                if let Some(start) = set.take_exact(count) {
+                    return Ok(Run { start: FileCluster(start), count, fresh });
+                }
+            }
+        }
+        self.allocate_at_end(count, clock)
+    }
+
+    /// Takes back what a plan did not publish. `written` says that data may have reached it (C3).
+    pub(crate) fn give_back(&self, start: FileCluster, count: u64, fresh: bool) {
+        let mut state = self.state.lock();
+        let set = if fresh { &mut state.fresh } else { &mut state.reused };
+        set.insert(start.get(), count);
+    }
+
+    /// Whether the file's length is durable up to `end` bytes (C2).
+    pub(crate) fn is_durable(&self, end: u64, clock: &Clock) -> bool {
+        if end <= self.durable.load(SeqCst) || self.rules.breaks(Rule::LengthIsData) {
+            return true;
+        }
+        let mut state = self.state.lock();
+        state.lengths.retain(|(length, stamp)| {
+            let covered = clock.covers(*stamp);
+            if covered {
+                self.durable.fetch_max(*length, SeqCst);
+            }
+            !covered
+        });
+        end <= self.durable.load(SeqCst)
+    }
+
+    /// Grows the file ahead of need, where less than half a step is left, and makes that durable.
+    ///
+    /// # Errors
+    /// What extending or syncing reports.
+    pub(crate) fn extend_ahead(&self, clock: &Clock) -> Result<()> {
+        if self.wants_extension() {
+            let end = self.state.lock().extended;
+            self.extend_to(end + 1, clock)?;
+        }
+        if !self.is_durable(self.usable(), clock) {
+            clock.sync_now()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the space extended ahead runs short.
+    pub(crate) fn wants_extension(&self) -> bool {
+        let state = self.state.lock();
+        let left = (state.extended - state.end) * self.geometry.cluster_size();
+        state.end > state.end_at_open && left < self.step(state.extended) / 2
+    }
+
+    /// Whether a length or a punch waits for a sync.
+    pub(crate) fn wants_sync(&self) -> bool {
+        let state = self.state.lock();
+        state.end > state.end_at_open && !state.lengths.is_empty()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    fn allocate_at_end(&self, wanted: u64, clock: &Clock) -> Result<Run> {
+        loop {
+            let needed = {
+                let mut state = self.state.lock();
+                let needed = state.end.checked_add(wanted).ok_or_else(|| self.full())?;
+                if needed <= state.extended {
+                    let start = FileCluster(state.end);
+                    state.end = needed;
+                    let fresh = self.storage.limits().zeroes_new_space;
+                    return Ok(Run { start, count: wanted, fresh });
+                }
+                needed
+            };
+            self.extend_to(needed, clock)?;
+        }
+    }
+
+    /// Makes the file at least `clusters` long, by a whole step where there is room for one.
+    fn extend_to(&self, clusters: u64, clock: &Clock) -> Result<()> {
+        let _growing = self.growing.lock();
+        let extended = self.state.lock().extended;
+        if extended >= clusters {
+            return Ok(());
+        }
+        let size = self.geometry.cluster_size();
+        let ahead = extended + self.step(extended).div_ceil(size);
+        let target = match self.set_clusters(ahead.max(clusters)) {
+            // No room for a whole step: what this request needs may still fit.
+            Err(error) if error.kind() == ErrorKind::NoSpace && ahead > clusters => {
+                self.set_clusters(clusters)?
+            }
+            result => result?,
+        };
+        let stamp = clock.now();
+        let mut state = self.state.lock();
+        state.extended = target;
+        state.lengths.push((target * size, stamp));
+        self.usable.store(target * size, SeqCst);
+        Ok(())
+    }
+
+    fn set_clusters(&self, clusters: u64) -> Result<u64> {
+        let length = clusters.checked_mul(self.geometry.cluster_size());
+        let length = length.filter(|length| *length <= MAX_FILE_OFFSET).ok_or_else(|| self.full())?;
+        let set = self.storage.set_len(length);
+        set.map_err(|error| Error::io("extending the image file", error).at(length))?;
+        Ok(clusters)
+    }
+
+    /// Bytes to extend by: a sixteenth of the file, from 1 to 64 MiB.
+    fn step(&self, clusters: u64) -> u64 {
+        (clusters.saturating_mul(self.geometry.cluster_size()) / 16).clamp(MIN_STEP, MAX_STEP)
+    }
+
+    fn full(&self) -> Error {
+        Error::new(ErrorKind::NoSpace, "the image file has reached its largest possible length")
+    }
+}
