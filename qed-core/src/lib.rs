@@ -6,6 +6,7 @@
 pub mod addr;
 pub mod error;
 pub mod format;
+mod meta;
 pub mod source;
 pub mod storage;
 mod sync;

@@ -1,0 +1,6 @@
+//! L1 and L2 tables, their cache, allocation, free space and publishing.
+
+mod pieces;
+pub(crate) mod ranges;
+pub(crate) mod refs;
+pub(crate) mod scan;

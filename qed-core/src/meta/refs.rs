@@ -1,0 +1,220 @@
+//! Which clusters of the file are referenced: a sparse bitmap.
+//!
+//! Memory follows what is referenced, never the length of the file: an image may claim 2^62 bytes
+//! and name clusters at both ends. A chunk of 512 clusters costs some 100 bytes, so a dense image
+//! takes a fifth of a byte a cluster. Nothing here walks clusters that nobody names one by one.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+const WORDS: usize = 8;
+const WORD_BITS: u64 = u64::BITS as u64;
+const CHUNK_CLUSTERS: u64 = WORDS as u64 * WORD_BITS;
+
+type Chunk = [u64; WORDS];
+
+/// A set of file clusters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refs {
+    /// Where the chunk of a chunk number stands in `chunks`. The hash is seeded: an image cannot
+    /// choose clusters that collide.
+    index: HashMap<u64, usize>,
+    chunks: Vec<Chunk>,
+    /// The chunk used last: neighbouring entries name neighbouring clusters.
+    last: Option<(u64, usize)>,
+    count: u64,
+    highest: Option<u64>,
+}
+
+impl Refs {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `cluster`; answers whether it was there already.
+    pub(crate) fn set(&mut self, cluster: u64) -> bool {
+        let (word, bit) = place(cluster);
+        let chunk = self.chunk_mut(cluster / CHUNK_CLUSTERS);
+        let was_set = chunk[word] & bit != 0;
+        chunk[word] |= bit;
+        if !was_set {
+            self.count += 1;
+            self.highest = self.highest.max(Some(cluster));
+        }
+        was_set
+    }
+
+    pub(crate) fn contains(&self, cluster: u64) -> bool {
+        let (word, bit) = place(cluster);
+        self.chunk(cluster / CHUNK_CLUSTERS).is_some_and(|chunk| chunk[word] & bit != 0)
+    }
+
+    /// Clusters in the set.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The last cluster of the set.
+    pub(crate) fn highest(&self) -> Option<u64> {
+        self.highest
+    }
+
+    /// The runs inside `range` that are not in the set, as `(start, length)`, lowest first.
+    pub(crate) fn gaps(&self, range: Range<u64>) -> Gaps<'_> {
+        let wanted = range.start / CHUNK_CLUSTERS..range.end.div_ceil(CHUNK_CLUSTERS);
+        let mut numbers: Vec<u64> =
+            self.index.keys().copied().filter(|number| wanted.contains(number)).collect();
+        // Descending: the next chunk is the last of the list.
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        Gaps { refs: self, numbers, at: range.start, end: range.end }
+    }
+
+    fn chunk(&self, number: u64) -> Option<&Chunk> {
+        self.index.get(&number).and_then(|&at| self.chunks.get(at))
+    }
+
+    fn chunk_mut(&mut self, number: u64) -> &mut Chunk {
+        let at = match self.last {
+            Some((last, at)) if last == number => at,
+            _ => *self.index.entry(number).or_insert_with(|| {
+                self.chunks.push([0; WORDS]);
+                self.chunks.len() - 1
+            }),
+        };
+        self.last = Some((number, at));
+        &mut self.chunks[at]
+    }
+}
+
+/// The runs that a [`Refs`] leaves free; see [`Refs::gaps`].
+#[derive(Debug)]
+pub(crate) struct Gaps<'a> {
+    refs: &'a Refs,
+    numbers: Vec<u64>,
+    at: u64,
+    end: u64,
+}
+
+impl Iterator for Gaps<'_> {
+    type Item = (u64, u64);
+
+    fn next(&mut self) -> Option<(u64, u64)> {
+        let start = self.find(self.at, false).filter(|&start| start < self.end)?;
+        self.at = self.find(start, true).map_or(self.end, |stop| stop.min(self.end));
+        Some((start, self.at - start))
+    }
+}
+
+impl Gaps<'_> {
+    /// The first cluster from `from` on that is in the set (`set`) or not in it.
+    fn find(&mut self, from: u64, set: bool) -> Option<u64> {
+        let mut at = from;
+        loop {
+            let number = at / CHUNK_CLUSTERS;
+            while self.numbers.last().is_some_and(|&next| next < number) {
+                self.numbers.pop();
+            }
+            let next = self.numbers.last().copied();
+            if next == Some(number) {
+                let chunk = self.refs.chunk(number)?;
+                if let Some(bit) = find_in_chunk(chunk, at % CHUNK_CLUSTERS, set) {
+                    return Some(number * CHUNK_CLUSTERS + bit);
+                }
+                at = number.checked_add(1)?.checked_mul(CHUNK_CLUSTERS)?;
+            } else if set {
+                at = next?.checked_mul(CHUNK_CLUSTERS)?;
+            } else {
+                return Some(at);
+            }
+        }
+    }
+}
+
+/// The word of its chunk, and the bit in that word, that stand for `cluster`.
+#[allow(clippy::cast_possible_truncation)] // below WORDS
+fn place(cluster: u64) -> (usize, u64) {
+    let word = (cluster % CHUNK_CLUSTERS / WORD_BITS) as usize;
+    (word, 1 << (cluster % WORD_BITS))
+}
+
+fn find_in_chunk(chunk: &Chunk, from: u64, set: bool) -> Option<u64> {
+    let mut at = from;
+    while at < CHUNK_CLUSTERS {
+        let (word, bit) = place(at);
+        let candidates = if set { chunk[word] } else { !chunk[word] } & !(bit - 1);
+        if candidates != 0 {
+            return Some(at - at % WORD_BITS + u64::from(candidates.trailing_zeros()));
+        }
+        at = at - at % WORD_BITS + WORD_BITS;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn of(clusters: impl IntoIterator<Item = u64>) -> Refs {
+        let mut refs = Refs::new();
+        for cluster in clusters {
+            refs.set(cluster);
+        }
+        refs
+    }
+
+    #[test]
+    fn setting_twice_is_reported_and_counted_once() {
+        let mut refs = Refs::new();
+        assert_eq!((refs.set(7), refs.set(7), refs.set(1 << 50)), (false, true, false));
+        assert_eq!((refs.count(), refs.highest()), (2, Some(1 << 50)));
+        assert!(refs.contains(7) && refs.contains(1 << 50) && !refs.contains(8));
+        assert_eq!((Refs::new().highest(), Refs::new().count()), (None, 0));
+    }
+
+    #[test]
+    fn gaps_jump_over_empty_space() {
+        // Goal: 2^50 clusters that nobody names cost nothing. Method: the test ends.
+        let refs = of([0, 1, 5, 1 << 50]);
+        let gaps: Vec<_> = refs.gaps(0..(1 << 50) + 3).collect();
+        assert_eq!(gaps, [(2, 3), (6, (1 << 50) - 6), ((1 << 50) + 1, 2)]);
+        assert_eq!(Refs::new().gaps(3..1 << 62).collect::<Vec<_>>(), [(3, (1 << 62) - 3)]);
+    }
+
+    #[test]
+    fn gaps_stay_inside_their_range() {
+        let refs = of((0..CHUNK_CLUSTERS * 2).chain([CHUNK_CLUSTERS * 3]));
+        assert_eq!(refs.gaps(0..CHUNK_CLUSTERS * 2).next(), None);
+        let tail: Vec<_> = refs.gaps(5..CHUNK_CLUSTERS * 3 + 1).collect();
+        assert_eq!(tail, [(CHUNK_CLUSTERS * 2, CHUNK_CLUSTERS)]);
+        assert_eq!(refs.gaps(9..9).next(), None);
+        assert_eq!(of([u64::MAX]).gaps(u64::MAX - 2..u64::MAX).next(), Some((u64::MAX - 2, 2)));
+    }
+
+    proptest! {
+        #[test]
+        fn gaps_and_members_make_the_whole(
+            clusters in prop::collection::btree_set(0_u64..2100, 0..300),
+            low in 0_u64..2200,
+            length in 0_u64..2200,
+        ) {
+            // Goal: every cluster is a member or in exactly one gap. Method: a plain set as the model.
+            let refs = of(clusters.iter().copied());
+            let free: Vec<u64> =
+                refs.gaps(low..low + length).flat_map(|(start, n)| start..start + n).collect();
+            let expected: Vec<u64> =
+                (low..low + length).filter(|cluster| !clusters.contains(cluster)).collect();
+            prop_assert_eq!(free, expected);
+            let mut last_end = None;
+            for (start, n) in refs.gaps(low..low + length) {
+                prop_assert!(n > 0 && last_end.is_none_or(|end| end < start), "gaps must not touch");
+                last_end = Some(start + n);
+            }
+            let members: BTreeSet<u64> = (0..2200).filter(|c| refs.contains(*c)).collect();
+            prop_assert_eq!(refs.count(), members.len() as u64);
+            prop_assert_eq!(refs.highest(), members.last().copied());
+            prop_assert_eq!(members, clusters);
+        }
+    }
+}
