@@ -6,7 +6,15 @@
 pub mod addr;
 pub mod error;
 pub mod format;
-mod meta;
+pub mod image;
+pub mod meta;
 pub mod source;
 pub mod storage;
 mod sync;
+
+pub use error::{Corruption, Error, ErrorKind, Result};
+pub use image::{
+    BackingInfo, CacheMode, DetectZeroes, DiscardMode, Extent, ExtentKind, Extents, Flags, Image,
+    ImageSettings, Info,
+};
+pub use meta::{Rule, Rules, Trust};

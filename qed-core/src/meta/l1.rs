@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::refs::Refs;
 use super::slice::{SLICE_BYTES, SLICE_ENTRIES, Slice, SliceKey};
-use crate::addr::{FileCluster, FileOffset};
+use crate::addr::FileOffset;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{Geometry, Header, L1Entry};
 use crate::storage::Storage;
@@ -82,14 +82,14 @@ impl L1 {
         let first = self.geometry.file_cluster(offset).get();
         let mut tables = self.tables.write();
         for cluster in first..first + self.geometry.table_clusters() {
-            tables.set(FileCluster(cluster));
+            tables.set(cluster);
         }
     }
 
     /// Whether a cluster at `offset` is the header's, the L1 table's or an L2 table's (F3.5).
     pub(crate) fn is_metadata(&self, offset: u64) -> bool {
         let l1 = self.offset.get()..self.offset.get() + self.geometry.table_bytes();
-        let cluster = self.geometry.file_cluster(FileOffset(offset));
+        let cluster = self.geometry.file_cluster(FileOffset(offset)).get();
         offset < self.header_bytes || l1.contains(&offset) || self.tables.read().contains(cluster)
     }
 

@@ -1,6 +1,110 @@
-//! L1 and L2 tables, their cache, allocation, free space and publishing.
+//! The metadata plane: tables, their cache, allocation, free space, and publishing to the disk.
+//!
+//! Every engine lock and every metadata write is in this folder. A request asks for a plan ([`lookup`],
+//! [`write_plan`], [`zero_plan`]), moves its data with no lock held, and publishes; [`flush`] brings
+//! what was published to the disk by the rules of `docs/crash-consistency.md`. Nothing here knows of
+//! the guest's buffers.
 
+mod background;
+mod base;
+mod cache;
+mod claims;
+mod clock;
+mod close;
+mod flush;
+mod grace;
+mod header;
+mod l1;
+pub(crate) mod lookup;
+mod open;
 mod pieces;
-pub(crate) mod ranges;
-pub(crate) mod refs;
+mod publish;
+mod ranges;
+mod reclaim;
+mod refs;
+mod repair;
+mod rules;
 pub(crate) mod scan;
+mod session;
+mod settings;
+mod slice;
+mod space;
+mod unstable;
+mod version;
+pub(crate) mod write_plan;
+pub(crate) mod zero_plan;
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::format::{Geometry, Header};
+use crate::source::Source;
+use crate::storage::Storage;
+
+use background::Background;
+use cache::Cache;
+use claims::Claims;
+use clock::Clock;
+use grace::Grace;
+use header::HeaderBlock;
+use l1::L1;
+pub use rules::{Rule, Rules};
+use session::Session;
+pub(crate) use settings::MetaSettings;
+pub use settings::Trust;
+use space::{Run, Space};
+use unstable::Unstable;
+
+/// The metadata of one open image.
+#[derive(Debug)]
+pub(crate) struct Meta {
+    pub(crate) storage: Arc<dyn Storage>,
+    backing: Option<Arc<dyn Source>>,
+    pub(crate) geometry: Geometry,
+    pub(crate) image_size: u64,
+    length_at_open: u64,
+    settings: MetaSettings,
+    header: HeaderBlock,
+    clock: Clock,
+    grace: Grace,
+    l1: L1,
+    cache: Cache,
+    claims: Claims,
+    unstable: Unstable,
+    space: Space,
+    session: Session,
+    background: Background,
+}
+
+impl Meta {
+    /// The header as it is now.
+    pub(crate) fn header(&self) -> Header {
+        self.header.get()
+    }
+
+    /// What lies under unallocated clusters.
+    pub(crate) fn backing(&self) -> Option<&dyn Source> {
+        self.backing.as_deref()
+    }
+
+    /// Bytes of the image file.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub(crate) fn file_length(&self) -> Result<u64> {
+        self.storage.len().map_err(|error| Error::io("asking the file's length", error))
+    }
+
+    /// Notes that data was written in place outside a write plan.
+    pub(crate) fn note_data(&self) {
+        self.clock.note_data();
+    }
+
+    fn allocate(&self, wanted: u64) -> Result<Run> {
+        let run = self.space.allocate(wanted, &self.clock, &self.grace)?;
+        if self.space.is_short() {
+            self.background.kick();
+        }
+        Ok(run)
+    }
+}

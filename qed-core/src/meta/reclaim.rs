@@ -134,9 +134,7 @@ impl Space {
         }
         let floor = if state.scanned { 0 } else { state.end_at_open };
         let mut end = state.end;
-        if let Some((start, count)) = free.last()
-            && start + count == end
-        {
+        if let Some(start) = free.run_ending_at(end) {
             end = start.max(floor);
         }
         if end < state.end {

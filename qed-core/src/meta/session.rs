@@ -205,7 +205,7 @@ impl Meta {
         let usable = self.geometry.usable_length(self.length_at_open);
         let clusters = usable / self.geometry.cluster_size();
         let mut unused = RangeSet::new();
-        for (start, count) in scanned.refs.gaps(0, clusters) {
+        for (start, count) in scanned.refs.gaps(0..clusters) {
             unused.insert(start, count);
         }
         unused

@@ -23,7 +23,7 @@ use crate::addr::FileCluster;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Geometry, MAX_FILE_OFFSET};
 use crate::storage::Storage;
-use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::sync::{Mutex, MutexGuard, Rank};
 
 const MIN_STEP: u64 = 1 << 20;
@@ -40,6 +40,8 @@ pub(crate) struct Space {
     durable: AtomicU64,
     /// Bytes in which clusters may lie.
     usable: AtomicU64,
+    /// The space extended ahead runs short or is not durable yet.
+    short: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl Space {
             growing: Mutex::new(Rank::Extend, ()),
             durable: AtomicU64::new(durable),
             usable: AtomicU64::new(geometry.usable_length(length)),
+            short: AtomicBool::new(false),
         }
     }
 
@@ -171,32 +174,31 @@ impl Space {
         end <= self.durable.load(SeqCst)
     }
 
+    /// Whether [`extend_ahead`](Self::extend_ahead) has something to do.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(SeqCst)
+    }
+
     /// Grows the file ahead of need, where less than half a step is left, and makes that durable.
     ///
     /// # Errors
     /// What extending or syncing reports.
     pub(crate) fn extend_ahead(&self, clock: &Clock) -> Result<()> {
-        if self.wants_extension() {
-            let end = self.state.lock().extended;
-            self.extend_to(end + 1, clock)?;
+        if !self.short.swap(false, SeqCst) {
+            return Ok(());
         }
-        if !self.is_durable(self.usable(), clock) {
-            clock.sync_now()?;
+        let (end, extended) = {
+            let state = self.state.lock();
+            (state.end, state.extended)
+        };
+        if self.runs_short(end, extended) {
+            self.extend_to(extended + 1, clock)?;
         }
-        Ok(())
+        if self.is_durable(self.usable(), clock) { Ok(()) } else { clock.sync_now() }
     }
 
-    /// Whether the space extended ahead runs short.
-    pub(crate) fn wants_extension(&self) -> bool {
-        let state = self.state.lock();
-        let left = (state.extended - state.end) * self.geometry.cluster_size();
-        state.end > state.end_at_open && left < self.step(state.extended) / 2
-    }
-
-    /// Whether a length or a punch waits for a sync.
-    pub(crate) fn wants_sync(&self) -> bool {
-        let state = self.state.lock();
-        state.end > state.end_at_open && !state.lengths.is_empty()
+    fn runs_short(&self, end: u64, extended: u64) -> bool {
+        (extended - end) * self.geometry.cluster_size() < self.step(extended) / 2
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -211,6 +213,9 @@ impl Space {
                 if needed <= state.extended {
                     let start = FileCluster(state.end);
                     state.end = needed;
+                    if self.runs_short(state.end, state.extended) || !state.lengths.is_empty() {
+                        self.short.store(true, SeqCst);
+                    }
                     let fresh = self.storage.limits().zeroes_new_space;
                     return Ok(Run { start, count: wanted, fresh });
                 }

@@ -36,8 +36,8 @@ impl Unstable {
         self.slices.lock().values().map(|(slice, _)| Arc::clone(slice)).collect()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slices.lock().is_empty()
+    pub(crate) fn len(&self) -> usize {
+        self.slices.lock().len()
     }
 
     /// For how long the oldest of them has been here.

@@ -1,0 +1,97 @@
+//! Reading: each segment of a plan is one read of the file, a fill, or a read of the backing source.
+
+use std::io::IoSliceMut;
+
+use super::Image;
+use super::buffers::{Sink, total};
+use crate::error::{Error, Result};
+use crate::meta::lookup::{Place, Segment};
+use crate::source::{Source, SourceExtent};
+
+impl Image {
+    /// Fills `buffer` with the disk's bytes from `offset` on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the end
+    /// of the disk (nothing is read then), a failed read, a table entry that cannot be right.
+    pub fn pread(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.preadv(&mut [IoSliceMut::new(buffer)], offset)
+    }
+
+    /// As [`pread`](Self::pread), into several buffers one after the other.
+    ///
+    /// # Errors
+    /// As [`pread`](Self::pread).
+    pub fn preadv(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<()> {
+        self.read_segments(buffers, offset).map_err(|error| self.named_error(error))
+    }
+
+    fn read_segments(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<()> {
+        let length = total(buffers.iter().map(|buffer| buffer.len()));
+        self.check_range(offset, length)?;
+        let plan = self.meta.plan_read(offset, length)?;
+        let mut sink = Sink::new(buffers);
+        for segment in &plan.segments {
+            self.read_segment(*segment, &mut sink.next(segment.length))?;
+        }
+        Ok(())
+    }
+
+    fn read_segment(&self, segment: Segment, parts: &mut [IoSliceMut<'_>]) -> Result<()> {
+        match segment.place {
+            Place::Zero => parts.iter_mut().for_each(|part| part.fill(0)),
+            Place::File(file) => {
+                let read = self.meta.storage.read(parts, file.get());
+                read.map_err(|error| Error::io("reading data", error).at(segment.offset))?;
+            }
+            Place::Backing => {
+                let mut at = segment.offset;
+                for part in parts {
+                    self.read_backing(part, at)?;
+                    at += part.len() as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills `part` from the backing source, with zeroes past its end and without one (F3.3).
+    pub(super) fn read_backing(&self, part: &mut [u8], offset: u64) -> Result<()> {
+        let size = self.meta.backing().map_or(0, Source::size);
+        let present = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let (data, beyond) = part.split_at_mut(present.min(part.len()));
+        beyond.fill(0);
+        match self.meta.backing() {
+            Some(backing) if !data.is_empty() => backing.read(data, offset),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An image is a backing layer for others.
+impl Source for Image {
+    fn size(&self) -> u64 {
+        Image::size(self)
+    }
+
+    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.pread(buffer, offset)
+    }
+
+    fn extent(&self, offset: u64, length: u64) -> Result<SourceExtent> {
+        self.check_range(offset, length)?;
+        let named = |error| self.named_error(error);
+        let segment = self.meta.segment(offset, length).map_err(named)?;
+        let below = match segment.place {
+            Place::File(_) => return Ok(SourceExtent { length: segment.length, zero: false }),
+            Place::Zero => return Ok(SourceExtent { length: segment.length, zero: true }),
+            Place::Backing => self.meta.backing().filter(|backing| offset < backing.size()),
+        };
+        match below {
+            None => Ok(SourceExtent { length: segment.length, zero: true }),
+            Some(backing) => {
+                backing.extent(offset, segment.length.min(backing.size() - offset))
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Writing: data moves by the segments of a plan, then the plan is published.
+
+use std::io::{self, IoSlice};
+
+use super::buffers::{Stream, all_zero, total};
+use super::{DetectZeroes, Flags, Image};
+use crate::error::{Error, Result};
+use crate::meta::write_plan::{Fill, WriteSegment};
+use crate::storage::WriteFlags;
+
+impl Image {
+    /// Writes `buffer` at `offset`; any offset and length. `flags`: [`Flags::FUA`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the end
+    /// of the disk (nothing is written then), a failed read or write. After a failure any part of the
+    /// range may read as new, the rest as before.
+    pub fn pwrite(&self, buffer: &[u8], offset: u64, flags: Flags) -> Result<()> {
+        self.pwritev(&[IoSlice::new(buffer)], offset, flags)
+    }
+
+    /// As [`pwrite`](Self::pwrite), from several buffers one after the other.
+    ///
+    /// # Errors
+    /// As [`pwrite`](Self::pwrite).
+    pub fn pwritev(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {
+        self.write_request(buffers, offset, flags).map_err(|error| self.named_error(error))
+    }
+
+    fn write_request(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {
+        flags.check(Flags::FUA, "a write")?;
+        let length = total(buffers.iter().map(|buffer| buffer.len()));
+        self.check_range(offset, length)?;
+        self.meta.begin_write()?;
+        let detect = self.settings.detect_zeroes;
+        if detect != DetectZeroes::Off && buffers.iter().all(|buffer| all_zero(buffer)) {
+            let unmap = if detect == DetectZeroes::Unmap { Flags::MAY_UNMAP } else { Flags::NONE };
+            return self.zero_request(offset, length, flags | unmap);
+        }
+        let forced = self.is_forced(flags);
+        if self.write_data(buffers, offset, length, forced)? {
+            return Ok(());
+        }
+        if forced { self.meta.flush() } else { Ok(()) }
+    }
+
+    /// Whether a request with `flags` must be stable when it returns.
+    pub(super) fn is_forced(&self, flags: Flags) -> bool {
+        flags.contains(Flags::FUA) || self.settings.cache.writes_through()
+    }
+
+    /// Moves the data and publishes it. Answers whether it is stable already: a forced write in place,
+    /// where no mapping waits for a flush, needs none.
+    pub(super) fn write_data(
+        &self,
+        buffers: &[IoSlice<'_>],
+        offset: u64,
+        length: u64,
+        forced: bool,
+    ) -> Result<bool> {
+        let mut stream = Stream::new(buffers);
+        let end = offset + length;
+        let mut at = offset;
+        let mut stable = true;
+        while at < end {
+            let mut plan = self.meta.plan_write(at, end - at)?;
+            plan.begin_moving();
+            let fua = forced && plan.is_stable_in_place();
+            stable &= fua;
+            for segment in &plan.segments {
+                self.write_segment(segment, &mut stream, fua)?;
+            }
+            at += plan.length;
+            plan.publish();
+        }
+        Ok(stable)
+    }
+
+    /// One write of the file: what fills the first cluster, the caller's bytes, what fills the last.
+    fn write_segment(
+        &self,
+        segment: &WriteSegment,
+        stream: &mut Stream<'_>,
+        fua: bool,
+    ) -> Result<()> {
+        let head = self.filling(segment.head)?;
+        let tail = self.filling(segment.tail)?;
+        let mut parts = Vec::with_capacity(3);
+        if !head.is_empty() {
+            parts.push(IoSlice::new(&head));
+        }
+        stream.next_into(segment.length, &mut parts);
+        if !tail.is_empty() {
+            parts.push(IoSlice::new(&tail));
+        }
+        let flags = WriteFlags { fua, metadata: false };
+        let written =
+            self.meta.storage.write(&parts, segment.file.get() - head.len() as u64, flags);
+        written.map_err(|error| Error::io("writing data", error).at(segment.offset))
+    }
+
+    fn filling(&self, fill: Option<Fill>) -> Result<Vec<u8>> {
+        let Some(fill) = fill else { return Ok(Vec::new()) };
+        let length = usize::try_from(fill.length).map_err(|_| out_of_memory())?;
+        let mut bytes = vec![0; length];
+        if fill.from_backing {
+            self.read_backing(&mut bytes, fill.offset)?;
+        }
+        Ok(bytes)
+    }
+}
+
+fn out_of_memory() -> Error {
+    Error::io("filling a cluster", io::ErrorKind::OutOfMemory.into())
+}

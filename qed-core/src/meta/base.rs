@@ -1,0 +1,44 @@
+//! What lies under unallocated clusters: nothing, a hole, or data of the backing file.
+
+use crate::error::Result;
+use crate::source::Source;
+
+/// The backing file as a plan sees it; remembers the last run it was told of.
+#[derive(Debug)]
+pub(crate) struct Base<'a> {
+    backing: Option<&'a dyn Source>,
+    known: (u64, u64, bool),
+}
+
+impl<'a> Base<'a> {
+    pub(crate) fn new(backing: Option<&'a dyn Source>) -> Self {
+        Self { backing, known: (0, 0, false) }
+    }
+
+    /// Whether guest bytes `start..end` surely read as zeroes. `cheaply` forbids asking the backing
+    /// file: what is not known is then taken for data.
+    ///
+    /// # Errors
+    /// The backing file could not tell.
+    pub(crate) fn reads_zero(&mut self, start: u64, end: u64, cheaply: bool) -> Result<bool> {
+        let Some(backing) = self.backing else { return Ok(true) };
+        let end = end.min(backing.size());
+        let mut at = start;
+        while at < end {
+            let (from, to, zero) = self.known;
+            if !(from..to).contains(&at) {
+                if cheaply {
+                    return Ok(false);
+                }
+                let extent = backing.extent(at, backing.size() - at)?;
+                self.known = (at, at + extent.length, extent.zero);
+                continue;
+            }
+            if !zero {
+                return Ok(false);
+            }
+            at = to;
+        }
+        Ok(true)
+    }
+}

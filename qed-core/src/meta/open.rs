@@ -1,0 +1,98 @@
+//! From a storage to metadata that can be used.
+
+use std::io::IoSliceMut;
+use std::sync::Arc;
+
+use super::background::Background;
+use super::cache::Cache;
+use super::claims::Claims;
+use super::clock::Clock;
+use super::freemap;
+use super::grace::Grace;
+use super::header::HeaderBlock;
+use super::l1::L1;
+use super::ranges::RangeSet;
+use super::rules::Rule;
+use super::session::Session;
+use super::space::Space;
+use super::unstable::Unstable;
+use super::{Meta, MetaSettings};
+use crate::error::{Error, Result};
+use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED, Header};
+use crate::source::Source;
+use crate::storage::{Latch, Storage};
+
+impl Meta {
+    /// Opens the image in `storage` over `backing`. A writable open honours NEED_CHECK (F5) and clears
+    /// autoclear bits it does not know (F1); a read-only one changes nothing.
+    ///
+    /// # Errors
+    /// A broken clause of the format, a failed read; at a writable open also damage behind NEED_CHECK,
+    /// a failed write or sync.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        backing: Option<Arc<dyn Source>>,
+        settings: MetaSettings,
+    ) -> Result<Arc<Self>> {
+        let storage: Arc<dyn Storage> = if settings.rules.breaks(Rule::Latch) {
+            storage
+        } else {
+            Arc::new(Latch::new(storage))
+        };
+        let block = HeaderBlock::read(&*storage)?;
+        let header = block.get();
+        let length = storage.len().map_err(|error| Error::io("asking the file's length", error))?;
+        let geometry = header.geometry;
+        let l1 = L1::read(&*storage, &header, geometry.usable_length(length))?;
+        let free_map = read_free_map(&*storage, &header, &l1, length, &settings)?;
+        let clock = Clock::new(Arc::clone(&storage));
+        let space =
+            Space::new(Arc::clone(&storage), geometry, settings.rules, length, &clock);
+        let meta = Arc::new(Self {
+            backing,
+            geometry,
+            image_size: header.image_size,
+            length_at_open: length,
+            header: block,
+            grace: Grace::new(),
+            l1,
+            cache: Cache::new(settings.l2_cache_size),
+            claims: Claims::new(),
+            unstable: Unstable::new(),
+            space,
+            session: Session::new(free_map),
+            background: Background::new(),
+            clock,
+            settings,
+            storage,
+        });
+        if !meta.settings.read_only {
+            meta.prepare_writable()?;
+        }
+        Ok(meta)
+    }
+}
+
+/// The free map, where its bit is set and everything it records agrees (C13). Tables that it calls
+/// free show that it lies.
+fn read_free_map(
+    storage: &dyn Storage,
+    header: &Header,
+    l1: &L1,
+    length: u64,
+    settings: &MetaSettings,
+) -> Result<Option<RangeSet>> {
+    let wanted = AUTOCLEAR_FREE_MAP | AUTOCLEAR_TABLES_VOUCHED;
+    if settings.read_only || header.autoclear_features & wanted != wanted || header.needs_check() {
+        return Ok(None);
+    }
+    let Some(area) = freemap::area(header) else { return Ok(None) };
+    let size = usize::try_from(area.end - area.start).unwrap_or(0);
+    let mut bytes = vec![0; size];
+    storage
+        .read(&mut [IoSliceMut::new(&mut bytes)], area.start)
+        .map_err(|error| Error::io("reading the free map", error).at(area.start))?;
+    let believe = settings.rules.breaks(Rule::DistrustForeignFreeMap);
+    let free = freemap::decode(&bytes, header.geometry, length, l1.words(), believe);
+    Ok(free.filter(|free| !l1.metadata_overlaps(free)))
+}

@@ -1,0 +1,266 @@
+//! Plans for writes: in place where a cluster is mapped, into new clusters elsewhere (C3, C4, C16).
+//!
+//! A plan is a guard. While it lives, its guest clusters are claimed and the clusters it names stay its
+//! own. Dropped before it is published, its new clusters go back to free space: as fresh ones if no
+//! byte has moved yet, as reused ones otherwise.
+
+use std::sync::Arc;
+
+use super::Meta;
+use super::base::Base;
+use super::claims::{Claim, Claimed};
+use super::grace::Request;
+use super::lookup::entry_of;
+use super::rules::Rule;
+use super::slice::{Change, SLICE_ENTRIES, Slice};
+use super::space::Run;
+use crate::addr::{FileCluster, FileOffset, GuestCluster};
+use crate::error::Result;
+use crate::format::L2Entry;
+
+/// What fills the part of a new cluster that the request does not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fill {
+    /// Guest bytes from the start of the disk; may lie past its end.
+    pub(crate) offset: u64,
+    /// Bytes, 0 where nothing needs filling.
+    pub(crate) length: u64,
+    /// From the backing file (zeroes past its end), else with zeroes.
+    pub(crate) from_backing: bool,
+}
+
+/// One contiguous write to the image file: `head`, the request's own bytes, `tail`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteSegment {
+    /// The request's own bytes: guest offset and length.
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    /// Where the first of the request's own bytes goes.
+    pub(crate) file: FileOffset,
+    pub(crate) head: Option<Fill>,
+    pub(crate) tail: Option<Fill>,
+    /// Into new clusters.
+    is_new: bool,
+}
+
+#[derive(Debug)]
+struct NewEntry {
+    entry: usize,
+    offset: FileOffset,
+    /// Zeroes into fresh space: in any order with its data (C4).
+    unordered: bool,
+}
+
+/// A planned write of `length` bytes from where it was asked to begin.
+#[derive(Debug)]
+pub(crate) struct WritePlan<'a> {
+    meta: &'a Meta,
+    pub(crate) segments: Vec<WriteSegment>,
+    pub(crate) length: u64,
+    entries: Vec<NewEntry>,
+    runs: Vec<Run>,
+    /// What of the last run no entry has taken yet.
+    left: Run,
+    /// Set when the first byte may have moved.
+    moving: bool,
+    slice: Option<Arc<Slice>>,
+    _claimed: Option<Claimed<'a>>,
+    _request: Request<'a>,
+}
+
+impl Meta {
+    /// Plans a write at `offset` of at most `length` bytes, as far as one slice of tables reaches.
+    ///
+    /// # Errors
+    /// A table that cannot be read, an entry that cannot be right, no space, a session that may not
+    /// change tables.
+    pub(crate) fn plan_write(&self, offset: u64, length: u64) -> Result<WritePlan<'_>> {
+        let request = self.grace.enter();
+        let span = SLICE_ENTRIES as u64 * self.geometry.cluster_size();
+        let mut plan = WritePlan {
+            meta: self,
+            segments: Vec::with_capacity(1),
+            length: length.min(span - offset % span),
+            entries: Vec::new(),
+            runs: Vec::new(),
+            left: Run { start: FileCluster(0), count: 0, fresh: false },
+            moving: false,
+            slice: None,
+            _claimed: None,
+            _request: request,
+        };
+        let first = self.guest_cluster(offset);
+        let last = self.guest_cluster(offset + plan.length - 1);
+        if let Some(slice) = self.slice(first)?
+            && self.all_mapped(&slice, first, last)?
+        {
+            plan.map(offset, &slice, &mut Base::new(self.backing()))?;
+            return Ok(plan);
+        }
+        self.begin_changes()?;
+        let slice = self.slice_to_change(first)?;
+        let clusters = (first.get()..=last.get()).map(Claim::Cluster);
+        plan._claimed = Some(self.claims.take(clusters));
+        plan.map(offset, &slice, &mut Base::new(self.backing()))?;
+        plan.slice = Some(slice);
+        Ok(plan)
+    }
+
+    fn all_mapped(&self, slice: &Slice, first: GuestCluster, last: GuestCluster) -> Result<bool> {
+        for cluster in (first.get()..=last.get()).map(GuestCluster) {
+            if !matches!(self.entry(slice, cluster)?, L2Entry::Data(_)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl WritePlan<'_> {
+    /// To be called before the first byte moves.
+    pub(crate) fn begin_moving(&mut self) {
+        self.moving = true;
+    }
+
+    /// Makes the new mapping visible. All of the plan's data has been written.
+    pub(crate) fn publish(mut self) {
+        let meta = self.meta;
+        meta.clock.note_data();
+        self.runs.clear();
+        let Some(slice) = self.slice.take() else { return };
+        let stamp = meta.clock.now();
+        let size = meta.geometry.cluster_size();
+        let changes: Vec<Change> = self
+            .entries
+            .iter()
+            .map(|new| {
+                let unordered = new.unordered || meta.settings.rules.breaks(Rule::OrderedEntries);
+                let durable = meta.space.is_durable(new.offset.get() + size, &meta.clock);
+                Change {
+                    entry: new.entry,
+                    word: new.offset.get(),
+                    wait: if unordered && durable { None } else { Some(stamp) },
+                    retires: false,
+                }
+            })
+            .collect();
+        meta.publish(&slice, &changes);
+    }
+
+    /// Finds a place for every cluster of the plan.
+    fn map(&mut self, offset: u64, slice: &Slice, base: &mut Base<'_>) -> Result<()> {
+        let meta = self.meta;
+        let geometry = meta.geometry;
+        let size = geometry.cluster_size();
+        let end = offset + self.length;
+        let mut at = offset;
+        while at < end {
+            let cluster = meta.guest_cluster(at);
+            let start = geometry.guest_offset(cluster).get();
+            let length = (start + size).min(end) - at;
+            match meta.entry(slice, cluster)? {
+                L2Entry::Data(place) => {
+                    let file = FileOffset(place.get() + (at - start));
+                    self.push(at, length, file, None, None, false);
+                }
+                entry => {
+                    let wanted = geometry.clusters_for(end - start);
+                    let (place, fresh) = self.next_new(wanted, slice, cluster)?;
+                    let whole = length == size;
+                    let zeroes =
+                        entry == L2Entry::Zero || base.reads_zero(start, start + size, whole)?;
+                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size };
+                    let head = fill.part(meta, start, at);
+                    let tail = fill.part(meta, at + length, start + size);
+                    let file = FileOffset(place.get() + (at - start));
+                    self.push(at, length, file, head, tail, true);
+                    let entry = entry_of(cluster);
+                    self.entries.push(NewEntry { entry, offset: place, unordered: fresh && zeroes });
+                }
+            }
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// The next cluster of the run at hand, or of a new run that reaches as far as clusters are
+    /// unmapped.
+    fn next_new(
+        &mut self,
+        wanted: u64,
+        slice: &Slice,
+        cluster: GuestCluster,
+    ) -> Result<(FileOffset, bool)> {
+        let meta = self.meta;
+        if self.left.count == 0 {
+            let mut count = 1;
+            while count < wanted {
+                let next = GuestCluster(cluster.get() + count);
+                if matches!(meta.entry(slice, next), Ok(L2Entry::Data(_)) | Err(_)) {
+                    break;
+                }
+                count += 1;
+            }
+            self.left = meta.allocate(count)?;
+            self.runs.push(self.left);
+        }
+        let place = meta.geometry.file_offset(self.left.start);
+        self.left.start = FileCluster(self.left.start.get() + 1);
+        self.left.count -= 1;
+        Ok((place, self.left.fresh))
+    }
+
+    fn push(
+        &mut self,
+        offset: u64,
+        length: u64,
+        file: FileOffset,
+        head: Option<Fill>,
+        tail: Option<Fill>,
+        is_new: bool,
+    ) {
+        if let Some(last) = self.segments.last_mut()
+            && last.is_new == is_new
+            && last.file.get() + last.length == file.get()
+            && last.tail.is_none()
+            && head.is_none()
+        {
+            last.length += length;
+            last.tail = tail;
+            return;
+        }
+        self.segments.push(WriteSegment { offset, length, file, head, tail, is_new });
+    }
+}
+
+impl Drop for WritePlan<'_> {
+    fn drop(&mut self) {
+        let died = self.moving && !self.meta.settings.rules.breaks(Rule::FreshnessDies);
+        for run in &self.runs {
+            self.meta.space.give_back(run.start, run.count, run.fresh && !died);
+        }
+    }
+}
+
+/// What a new cluster needs beside the request's own bytes.
+struct Filling {
+    start: u64,
+    fresh: bool,
+    zeroes: bool,
+    image_size: u64,
+}
+
+impl Filling {
+    /// The fill of guest bytes `from..to` of the cluster. Fresh space needs none where the guest reads
+    /// zeroes; everything else is filled, past the image's end too (C16, F3.8).
+    fn part(&self, meta: &Meta, from: u64, to: u64) -> Option<Fill> {
+        debug_assert!(self.start <= from && from <= to);
+        let to = if meta.settings.rules.breaks(Rule::FillToTheEnd) {
+            to.min(self.image_size.max(from))
+        } else {
+            to
+        };
+        let needed = from < to && !(self.fresh && self.zeroes);
+        needed.then_some(Fill { offset: from, length: to - from, from_backing: !self.zeroes })
+    }
+}

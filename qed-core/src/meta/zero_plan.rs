@@ -1,0 +1,99 @@
+//! Plans for making whole clusters read as zeroes, freed or kept in place (F3.3, F8, C4, C9).
+
+use super::Meta;
+use super::base::Base;
+use super::claims::{Claim, Claimed};
+use super::grace::Request;
+use super::lookup::{Place, Segment, entry_of, extend_or_push};
+use super::slice::{Change, SLICE_ENTRIES};
+use crate::addr::GuestCluster;
+use crate::error::Result;
+use crate::format::L2Entry;
+
+/// What becomes of clusters that are allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allocated {
+    /// They are freed.
+    Free,
+    /// They stay, and the caller zeroes them in place.
+    Keep,
+}
+
+/// Clusters that now read as zeroes, but for the segments that the caller zeroes in place while it
+/// holds the plan.
+#[derive(Debug)]
+pub(crate) struct ZeroPlan<'a> {
+    /// Guest clusters that the plan covers.
+    pub(crate) clusters: u64,
+    /// Data to be zeroed in place.
+    pub(crate) segments: Vec<Segment>,
+    _claimed: Option<Claimed<'a>>,
+    _request: Request<'a>,
+}
+
+impl Meta {
+    /// Makes some of the `count` whole clusters at `first` read as zeroes; the plan says how many.
+    ///
+    /// # Errors
+    /// A table that cannot be read, an entry that cannot be right, a session that may not change
+    /// tables.
+    pub(crate) fn plan_zeroes(
+        &self,
+        first: GuestCluster,
+        count: u64,
+        allocated: Allocated,
+    ) -> Result<ZeroPlan<'_>> {
+        let request = self.grace.enter();
+        let mut base = Base::new(self.backing());
+        if self.slice(first)?.is_none() {
+            let span = self.geometry.table_entries();
+            let empty = count.min(span - self.geometry.l2_index(first));
+            let bytes = self.geometry.guest_offset(first).get();
+            let end = bytes + empty * self.geometry.cluster_size();
+            if base.reads_zero(bytes, end, false)? {
+                let segments = Vec::new();
+                let plan = ZeroPlan { clusters: empty, segments, _claimed: None, _request: request };
+                return Ok(plan);
+            }
+        }
+        self.begin_changes()?;
+        let slice = self.slice_to_change(first)?;
+        let clusters = count.min(SLICE_ENTRIES as u64 - entry_of(first) as u64);
+        let range = first.get()..first.get() + clusters;
+        let claimed = self.claims.take(range.clone().map(Claim::Cluster));
+        let mut segments = Vec::new();
+        let mut changes = Vec::new();
+        let size = self.geometry.cluster_size();
+        for cluster in range.map(GuestCluster) {
+            let start = self.geometry.guest_offset(cluster).get();
+            let retires = match self.entry(&slice, cluster)? {
+                L2Entry::Zero => continue,
+                L2Entry::Data(offset) if allocated == Allocated::Keep => {
+                    let place = Place::File(offset);
+                    let segment = Segment { offset: start, length: size, place };
+                    extend_or_push(&mut segments, segment);
+                    continue;
+                }
+                L2Entry::Data(_) => true,
+                L2Entry::Unallocated if base.reads_zero(start, start + size, false)? => continue,
+                L2Entry::Unallocated => false,
+            };
+            let word = self.zero_entry(cluster).encode();
+            changes.push(Change { entry: entry_of(cluster), word, wait: None, retires });
+        }
+        if !changes.is_empty() {
+            self.publish(&slice, &changes);
+        }
+        Ok(ZeroPlan { clusters, segments, _claimed: Some(claimed), _request: request })
+    }
+
+    /// The entry that says zeroes: 0 where nothing lies under the cluster, which every reader knows
+    /// (F8), else 1.
+    fn zero_entry(&self, cluster: GuestCluster) -> L2Entry {
+        let start = self.geometry.guest_offset(cluster).get();
+        match self.backing() {
+            Some(backing) if start < backing.size() => L2Entry::Zero,
+            _ => L2Entry::Unallocated,
+        }
+    }
+}
