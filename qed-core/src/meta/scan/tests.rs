@@ -326,8 +326,8 @@ fn the_visitor_and_the_caller_can_end_the_walk() {
 
 #[test]
 fn sparse_tables_of_a_gibibyte_cost_what_they_hold() {
-    // Goal: security.md 6: time and memory follow what is stored. Method: 64 MiB clusters, tables of
-    // 1 GiB, 100 of them, one entry each, in a file of 2^62 bytes.
+    // Goal: security.md 6: time and memory follow what is stored. Method: 64 MiB clusters, tables
+    // of 1 GiB, 100 of them, one entry each, in a file of 2^62 bytes.
     let (mut header, mut file) = image(64 << 20, 16, 1 << 36);
     header.image_size = header.geometry.max_image_size();
     for table in 0..100 {
