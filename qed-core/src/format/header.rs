@@ -181,3 +181,6 @@ fn u64_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u64 {
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,11 @@ impl Clock {
         self.covered.load(SeqCst) > stamp.0
     }
 
+    /// Whether the session has synced: what it found at open is stable (C1).
+    pub(crate) fn has_synced(&self) -> bool {
+        self.covers(Stamp(0))
+    }
+
     /// Notes that a data write has completed.
     pub(crate) fn note_data(&self) {
         let now = self.issued.load(SeqCst);

@@ -1,8 +1,8 @@
 //! The end of a session: flush, cut, save the free map (C13, C14).
 
 use super::Meta;
-use super::freemap;
-use super::header::write_metadata;
+use super::freemap::{self, Tie};
+use super::open::read_area;
 use super::ranges::RangeSet;
 use super::rules::Rule;
 use crate::error::{Error, Result};
@@ -38,15 +38,17 @@ impl Meta {
         Ok(())
     }
 
-    /// Writes the map where it has room behind the header; its bit follows when it is stable.
+    /// Writes the map where it has room behind the header and nobody else's bytes stand (F1.2); its bit
+    /// follows when it is stable.
     fn save_free_map(&self, length: u64, free: &RangeSet) -> Result<bool> {
         let header = self.header.get();
         let Some(area) = freemap::area(&header) else { return Ok(false) };
-        let size = usize::try_from(area.end - area.start).unwrap_or(0);
-        let Some(bytes) = freemap::encode(size, length, self.l1.words(), free) else {
-            return Ok(false);
-        };
-        self.header.write_area(&*self.storage, &bytes, area.start)?;
+        let before = read_area(&*self.storage, &area)?;
+        let tie =
+            Tie { file_length: length, l1_checksum: freemap::l1_checksum(self.l1.words()) };
+        let map = freemap::encode(free, true, tie, before.len());
+        let Some(map) = map.filter(|_| freemap::may_replace(&before)) else { return Ok(false) };
+        self.header.write_area(&*self.storage, &map, area.start)?;
         Ok(true)
     }
 

@@ -6,6 +6,7 @@
 use std::io::IoSliceMut;
 use std::sync::Arc;
 
+use super::ranges::RangeSet;
 use super::refs::Refs;
 use super::slice::{SLICE_BYTES, SLICE_ENTRIES, Slice, SliceKey};
 use crate::addr::FileOffset;
@@ -91,6 +92,15 @@ impl L1 {
         let l1 = self.offset.get()..self.offset.get() + self.geometry.table_bytes();
         let cluster = self.geometry.file_cluster(FileOffset(offset)).get();
         offset < self.header_bytes || l1.contains(&offset) || self.tables.read().contains(cluster)
+    }
+
+    /// Whether any of `ranges` holds part of an L2 table.
+    pub(crate) fn tables_overlap(&self, ranges: &RangeSet) -> bool {
+        let tables = self.tables.read();
+        ranges.iter().any(|(start, count)| {
+            let free: u64 = tables.gaps(start..start + count).map(|(_, length)| length).sum();
+            free < count
+        })
     }
 
     /// Claims the clusters of the table that `word` names; false where it can be none (F3.2, F3.4) or

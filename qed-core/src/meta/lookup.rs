@@ -119,6 +119,14 @@ impl Meta {
         }
     }
 
+    /// Whether the entries on the way to `cluster`'s data are stable, all of their slices.
+    pub(super) fn is_mapping_stable(&self, cluster: GuestCluster) -> bool {
+        let l1 = self.l1.place(self.geometry.l1_index(cluster));
+        let above = l1.is_some_and(|(slice, _)| slice.versions().is_stable());
+        let own = || matches!(self.slice(cluster), Ok(Some(slice)) if slice.versions().is_stable());
+        self.clock.has_synced() && above && own()
+    }
+
     pub(crate) fn guest_cluster(&self, offset: u64) -> GuestCluster {
         self.geometry.guest_cluster(crate::addr::GuestOffset(offset))
     }

@@ -1,13 +1,14 @@
 //! From a storage to metadata that can be used.
 
 use std::io::IoSliceMut;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::background::Background;
 use super::cache::Cache;
 use super::claims::Claims;
 use super::clock::Clock;
-use super::freemap;
+use super::freemap::{self, Tie};
 use super::grace::Grace;
 use super::header::HeaderBlock;
 use super::l1::L1;
@@ -73,8 +74,8 @@ impl Meta {
     }
 }
 
-/// The free map, where its bit is set and everything it records agrees (C13). Tables that it calls
-/// free show that it lies.
+/// The free map, where its bit is set and everything it records agrees (C13). One that leaves free
+/// clusters out is worth less than a scan; one that calls a table free lies.
 fn read_free_map(
     storage: &dyn Storage,
     header: &Header,
@@ -87,12 +88,23 @@ fn read_free_map(
         return Ok(None);
     }
     let Some(area) = freemap::area(header) else { return Ok(None) };
-    let size = usize::try_from(area.end - area.start).unwrap_or(0);
-    let mut bytes = vec![0; size];
+    let bytes = read_area(storage, &area)?;
+    let mut tie = Tie { file_length: length, l1_checksum: freemap::l1_checksum(l1.words()) };
+    if settings.rules.breaks(Rule::DistrustForeignFreeMap) {
+        tie = freemap::recorded_tie(&bytes).unwrap_or(tie);
+    }
+    let saved = freemap::decode(&bytes, header, tie).filter(|saved| saved.complete);
+    Ok(saved.map(|saved| saved.free).filter(|free| !l1.tables_overlap(free)))
+}
+
+/// The extension area's bytes.
+///
+/// # Errors
+/// The read failed.
+pub(super) fn read_area(storage: &dyn Storage, area: &Range<u64>) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(area.end - area.start).unwrap_or(0)];
     storage
         .read(&mut [IoSliceMut::new(&mut bytes)], area.start)
         .map_err(|error| Error::io("reading the free map", error).at(area.start))?;
-    let believe = settings.rules.breaks(Rule::DistrustForeignFreeMap);
-    let free = freemap::decode(&bytes, header.geometry, length, l1.words(), believe);
-    Ok(free.filter(|free| !l1.metadata_overlaps(free)))
+    Ok(bytes)
 }

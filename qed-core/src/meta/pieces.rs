@@ -9,8 +9,8 @@ use crate::storage::Storage;
 use std::io::IoSliceMut;
 
 const PIECE: u64 = 1 << 20;
-/// Tables are aligned to clusters, of which this is the smallest: pieces keep to it as well, so that
-/// no word is cut and no read is misaligned, whatever the holes look like.
+/// Tables are aligned to clusters, of which this is the smallest: pieces keep to it as well, so
+/// that no word is cut and no read is misaligned, whatever the holes look like.
 const GRAIN: u64 = 4096;
 
 /// Reads one table after the other into the same buffer.

@@ -1,8 +1,8 @@
 //! Sets of clusters kept as runs: free space, quarantine, what may be cut.
 //!
-//! Runs never touch or overlap: neighbours are joined. Memory grows with the number of runs, not with
-//! their length. A second index by length finds a run that fits without walking: small runs are used
-//! up first, so that long ones stay whole for tables.
+//! Runs never touch or overlap: neighbours are joined. Memory grows with the number of runs, not
+//! with their length. A second index by length finds a run that fits without walking: small runs
+//! are used up first, so that long ones stay whole for tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,8 @@ impl RangeSet {
         self.link(low, high - low);
     }
 
-    /// Takes those of `length` clusters from `start` that are in the set out of it; answers how many.
+    /// Takes those of `length` clusters from `start` that are in the set out of it; answers how
+    /// many.
     pub(crate) fn remove_range(&mut self, start: u64, length: u64) -> u64 {
         let before = self.total;
         let end = start.saturating_add(length);
@@ -102,7 +103,8 @@ impl RangeSet {
         Some(start)
     }
 
-    /// The start of the run whose last cluster is `end - 1`: what a file that ends at `end` can lose.
+    /// The start of the run whose last cluster is `end - 1`: what a file that ends at `end` can
+    /// lose.
     pub(crate) fn run_ending_at(&self, end: u64) -> Option<u64> {
         self.last_run_before(end).filter(|(run, len)| run + len == end).map(|(run, _)| run)
     }

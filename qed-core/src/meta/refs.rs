@@ -199,7 +199,8 @@ mod tests {
             low in 0_u64..2200,
             length in 0_u64..2200,
         ) {
-            // Goal: every cluster is a member or in exactly one gap. Method: a plain set as the model.
+            // Goal: every cluster is a member or in exactly one gap. Method: a plain set as the
+            // model.
             let refs = of(clusters.iter().copied());
             let free: Vec<u64> =
                 refs.gaps(low..low + length).flat_map(|(start, n)| start..start + n).collect();
@@ -208,7 +209,7 @@ mod tests {
             prop_assert_eq!(free, expected);
             let mut last_end = None;
             for (start, n) in refs.gaps(low..low + length) {
-                prop_assert!(n > 0 && last_end.is_none_or(|end| end < start), "gaps must not touch");
+                prop_assert!(n > 0 && last_end.is_none_or(|end| end < start), "gaps touch");
                 last_end = Some(start + n);
             }
             let members: BTreeSet<u64> = (0..2200).filter(|c| refs.contains(*c)).collect();

@@ -1,9 +1,10 @@
 //! The one walk over all tables: for checking, for repair at opening, for finding free space (F6).
 //!
-//! First the header, the L1 table and every L2 table it names are marked, then every data cluster, so
-//! that an entry into a table is seen whichever comes first. What an entry names is marked also where
-//! the entry is damage: such a cluster is in nobody's free set (C15). A table is read once and only
-//! where it is legal. Nothing is changed here; bad entries are handed to the caller as they are found.
+//! First the header, the L1 table and every L2 table it names are marked, then every data cluster,
+//! so that an entry into a table is seen whichever comes first. What an entry names is marked also
+//! where the entry is damage: such a cluster is in nobody's free set (C15). A table is read once
+//! and only where it is legal. Nothing is changed here; bad entries are handed to the caller as
+//! they are found.
 //!
 //! Two kinds of bad entry: dangling ones name nothing that a table or cluster could be, a crash of
 //! another writer leaves them (F5), and 0 repairs them; damage names what is in use already, and no

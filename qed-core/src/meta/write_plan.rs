@@ -122,6 +122,14 @@ impl WritePlan<'_> {
         self.moving = true;
     }
 
+    /// Whether a forced write of this plan's data is stable as it stands: everything is in place, and
+    /// every entry on the way there is stable in this session.
+    pub(crate) fn is_stable_in_place(&self) -> bool {
+        self.entries.is_empty() && self.segments.first().is_some_and(|segment| {
+            self.meta.is_mapping_stable(self.meta.guest_cluster(segment.offset))
+        })
+    }
+
     /// Makes the new mapping visible. All of the plan's data has been written.
     pub(crate) fn publish(mut self) {
         let meta = self.meta;
