@@ -3,6 +3,14 @@
 //! Files and memory at the bottom; latch, record, fault and overlay as decorators around any other.
 //! Knows nothing of QED.
 
+mod latch;
+mod memory;
+mod pages;
+mod span;
+
+pub use latch::Latch;
+pub use memory::{MemoryStorage, STALE};
+
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
@@ -38,6 +46,7 @@ pub struct StoredExtent {
 }
 
 /// A file of bytes. All calls may run at once from any thread; none moves a shared position.
+#[allow(clippy::len_without_is_empty)] // An empty file is no case of its own.
 pub trait Storage: Send + Sync + fmt::Debug {
     /// Facts that never change while the storage is open.
     fn limits(&self) -> Limits;
