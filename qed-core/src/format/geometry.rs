@@ -201,8 +201,7 @@ mod tests {
             let last = geometry.max_image_size() - 1;
             for offset in [0, 1, cluster - 1, cluster, last / 2, last] {
                 let at = geometry.guest_cluster(GuestOffset(offset));
-                let back =
-                    geometry.cluster_at(geometry.l1_index(at), geometry.l2_index(at));
+                let back = geometry.cluster_at(geometry.l1_index(at), geometry.l2_index(at));
                 assert_eq!(back, at);
                 let start = geometry.guest_offset(at).get();
                 assert_eq!(start + geometry.in_cluster(offset), offset);

@@ -1,6 +1,8 @@
 //! The header (F1): 64 bytes at offset 0, and the backing name behind it.
 
-use super::features::{FEATURE_BACKING_FILE, FEATURE_NEED_CHECK, FEATURE_RAW_BACKING, FEATURES_KNOWN};
+use super::features::{
+    FEATURE_BACKING_FILE, FEATURE_NEED_CHECK, FEATURE_RAW_BACKING, FEATURES_KNOWN,
+};
 use super::geometry::{Geometry, MAX_FILE_OFFSET};
 use crate::addr::FileOffset;
 use crate::error::Corruption;

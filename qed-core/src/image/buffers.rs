@@ -49,7 +49,10 @@ impl<'a> Stream<'a> {
     }
 
     /// Adds the next `length` bytes to `parts`.
-    pub(super) fn next_into(&mut self, length: u64, parts: &mut Vec<IoSlice<'a>>) {
+    pub(super) fn next_into<'p>(&mut self, length: u64, parts: &mut Vec<IoSlice<'p>>)
+    where
+        'a: 'p,
+    {
         let mut left = usize::try_from(length).unwrap_or(usize::MAX);
         while left > 0 {
             let Some(last) = self.rest.last_mut() else { break };

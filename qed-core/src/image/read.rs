@@ -89,9 +89,7 @@ impl Source for Image {
         };
         match below {
             None => Ok(SourceExtent { length: segment.length, zero: true }),
-            Some(backing) => {
-                backing.extent(offset, segment.length.min(backing.size() - offset))
-            }
+            Some(backing) => backing.extent(offset, segment.length.min(backing.size() - offset)),
         }
     }
 }

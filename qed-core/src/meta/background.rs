@@ -6,12 +6,11 @@
 //! do it themselves. Nothing it fails at is lost: a failed sync or metadata write latches the storage,
 //! and the next flush reports that.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Meta;
-use crate::sync::{Condvar, Mutex, Rank};
 use crate::sync::thread;
+use crate::sync::{Condvar, Mutex, Rank};
 
 /// Entries are written back when they have been unstable this long.
 const OLDEST: Duration = Duration::from_secs(5);
@@ -73,11 +72,10 @@ impl Background {
 
 impl Meta {
     /// Starts the thread, where the settings ask for one and the system has one to give.
-    pub(super) fn start_background(self: &Arc<Self>) {
-        if !self.settings.background {
+    pub(super) fn start_background(&self) {
+        let Some(meta) = self.this.upgrade().filter(|meta| meta.settings.background) else {
             return;
-        }
-        let meta = Arc::clone(self);
+        };
         let started = std::thread::Builder::new()
             .name("qed-background".into())
             .spawn(move || meta.run_background());

@@ -109,9 +109,8 @@ impl Meta {
     /// # Errors
     /// [`Corruption::L2Entry`] where it cannot be right and the caller did not consent to that.
     pub(crate) fn entry(&self, slice: &Slice, cluster: GuestCluster) -> Result<L2Entry> {
-        let corrupt = |value| {
-            Error::from(Corruption::L2Entry { guest_cluster: cluster.get(), value })
-        };
+        let corrupt =
+            |value| Error::from(Corruption::L2Entry { guest_cluster: cluster.get(), value });
         match slice.word(entry_of(cluster)) {
             Ok(word) => L2Entry::decode(word, self.geometry).ok_or_else(|| corrupt(word)),
             Err(_) if self.settings.tolerate_bad_entries => Ok(L2Entry::Unallocated),

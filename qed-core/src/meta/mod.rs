@@ -36,7 +36,7 @@ mod version;
 pub(crate) mod write_plan;
 pub(crate) mod zero_plan;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Header};
@@ -60,6 +60,8 @@ use unstable::Unstable;
 /// The metadata of one open image.
 #[derive(Debug)]
 pub(crate) struct Meta {
+    /// For the background thread.
+    this: Weak<Self>,
     pub(crate) storage: Arc<dyn Storage>,
     backing: Option<Arc<dyn Source>>,
     pub(crate) geometry: Geometry,

@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::background::Background;
 use super::cache::Cache;
@@ -47,9 +47,9 @@ impl Meta {
         let l1 = L1::read(&*storage, &header, geometry.usable_length(length))?;
         let free_map = read_free_map(&*storage, &header, &l1, length, &settings)?;
         let clock = Clock::new(Arc::clone(&storage));
-        let space =
-            Space::new(Arc::clone(&storage), geometry, settings.rules, length, &clock);
-        let meta = Arc::new(Self {
+        let space = Space::new(Arc::clone(&storage), geometry, settings.rules, length, &clock);
+        let meta = Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             backing,
             geometry,
             image_size: header.image_size,

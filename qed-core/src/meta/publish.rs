@@ -26,7 +26,11 @@ impl Meta {
         }
         let unstable = {
             let at_once = !released.is_empty();
-            let mut take = |word| if !at_once { released.push(word) };
+            let mut take = |word| {
+                if !at_once {
+                    released.push(word)
+                }
+            };
             let _versions = slice.publish(changes, &mut take);
             self.unstable.insert(slice)
         };

@@ -155,13 +155,17 @@ impl Space {
         let mut at = start;
         while at < end {
             let extent = self.storage.stored_extent(at * size, (end - at) * size);
-            let extent = extent
-                .map_err(|error| Error::io("looking for holes", error).at(at * size))?;
+            let extent =
+                extent.map_err(|error| Error::io("looking for holes", error).at(at * size))?;
             let whole = extent.length / size;
             let is_hole = extent.hole && whole > 0;
             let step = if is_hole { whole } else { extent.length.div_ceil(size) };
             let step = step.clamp(1, end - at);
-            if is_hole { holes.insert(at, step) } else { stored.insert(at, step) }
+            if is_hole {
+                holes.insert(at, step)
+            } else {
+                stored.insert(at, step)
+            }
             at += step;
         }
         Ok(())

@@ -215,6 +215,8 @@ impl Meta {
 fn damaged(what: &str) -> Error {
     Error::new(
         ErrorKind::Damaged,
-        format!("the image needs a repair (see qed check): {what}; trust=damaged writes all the same"),
+        format!(
+            "the image needs a repair (see qed check): {what}; trust=damaged writes all the same"
+        ),
     )
 }

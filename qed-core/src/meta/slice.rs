@@ -250,11 +250,7 @@ impl Slice {
         runs
     }
 
-    fn write_runs(
-        &self,
-        storage: &dyn Storage,
-        runs: &[(usize, Vec<u8>)],
-    ) -> std::io::Result<()> {
+    fn write_runs(&self, storage: &dyn Storage, runs: &[(usize, Vec<u8>)]) -> std::io::Result<()> {
         let flags = WriteFlags { metadata: true, fua: false };
         runs.iter().try_for_each(|(entry, bytes)| {
             let offset = self.offset.get() + 8 * *entry as u64;

@@ -251,7 +251,8 @@ impl Space {
 
     fn set_clusters(&self, clusters: u64) -> Result<u64> {
         let length = clusters.checked_mul(self.geometry.cluster_size());
-        let length = length.filter(|length| *length <= MAX_FILE_OFFSET).ok_or_else(|| self.full())?;
+        let length =
+            length.filter(|length| *length <= MAX_FILE_OFFSET).ok_or_else(|| self.full())?;
         let set = self.storage.set_len(length);
         set.map_err(|error| Error::io("extending the image file", error).at(length))?;
         Ok(clusters)

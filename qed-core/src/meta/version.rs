@@ -151,9 +151,6 @@ impl Version {
         {
             self.image = None;
         }
-        self.image.is_none()
-            && self.wait.is_none()
-            && !self.is_dirty()
-            && self.retired.is_empty()
+        self.image.is_none() && self.wait.is_none() && !self.is_dirty() && self.retired.is_empty()
     }
 }

@@ -125,9 +125,10 @@ impl WritePlan<'_> {
     /// Whether a forced write of this plan's data is stable as it stands: everything is in place, and
     /// every entry on the way there is stable in this session.
     pub(crate) fn is_stable_in_place(&self) -> bool {
-        self.entries.is_empty() && self.segments.first().is_some_and(|segment| {
-            self.meta.is_mapping_stable(self.meta.guest_cluster(segment.offset))
-        })
+        self.entries.is_empty()
+            && self.segments.first().is_some_and(|segment| {
+                self.meta.is_mapping_stable(self.meta.guest_cluster(segment.offset))
+            })
     }
 
     /// Makes the new mapping visible. All of the plan's data has been written.
@@ -183,7 +184,11 @@ impl WritePlan<'_> {
                     let file = FileOffset(place.get() + (at - start));
                     self.push(at, length, file, head, tail, true);
                     let entry = entry_of(cluster);
-                    self.entries.push(NewEntry { entry, offset: place, unordered: fresh && zeroes });
+                    self.entries.push(NewEntry {
+                        entry,
+                        offset: place,
+                        unordered: fresh && zeroes,
+                    });
                 }
             }
             at += length;

@@ -52,7 +52,8 @@ impl Meta {
             let end = bytes + empty * self.geometry.cluster_size();
             if base.reads_zero(bytes, end, false)? {
                 let segments = Vec::new();
-                let plan = ZeroPlan { clusters: empty, segments, _claimed: None, _request: request };
+                let plan =
+                    ZeroPlan { clusters: empty, segments, _claimed: None, _request: request };
                 return Ok(plan);
             }
         }

@@ -13,12 +13,12 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 #[cfg(not(feature = "shuttle"))]
-pub(crate) use std::sync::{Arc, atomic};
+pub(crate) use std::sync::atomic;
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use std::thread;
 
 #[cfg(feature = "shuttle")]
-pub(crate) use shuttle::sync::{Arc, atomic};
+pub(crate) use shuttle::sync::atomic;
 #[cfg(feature = "shuttle")]
 pub(crate) use shuttle::thread;
 
