@@ -6,10 +6,12 @@
 mod latch;
 mod memory;
 mod pages;
+mod record;
 mod span;
 
 pub use latch::Latch;
 pub use memory::{MemoryStorage, STALE};
+pub use record::{Base, Event, Log, Operation, Recorder};
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
