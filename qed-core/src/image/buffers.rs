@@ -24,7 +24,8 @@ impl<'a> Sink<'a> {
         let mut parts = Vec::with_capacity(1);
         while left > 0 {
             let Some(last) = self.rest.last_mut() else { break };
-            let (part, after) = take(last).split_at_mut(left.min(last.len()));
+            let cut = left.min(last.len());
+            let (part, after) = take(last).split_at_mut(cut);
             *last = after;
             if last.is_empty() {
                 self.rest.pop();

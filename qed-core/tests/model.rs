@@ -1,0 +1,153 @@
+//! Random operations against a plain byte array.
+//!
+//! Goal: whatever is written, zeroed, discarded, flushed and reopened, reads back as the model says.
+//! Method: proptest over operations on images in memory, with and without a backing source, small
+//! clusters so that requests cross clusters, slices and tables.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use qed_core::format::{Geometry, Header};
+use qed_core::source::{Source, SourceExtent};
+use qed_core::storage::{MemoryStorage, Storage, WriteFlags};
+use qed_core::{Flags, Image, ImageSettings, Result};
+
+const SIZE: u64 = 6 << 20;
+
+#[derive(Debug)]
+struct Bytes(Vec<u8>);
+
+impl Source for Bytes {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        buffer.copy_from_slice(&self.0[start..start + buffer.len()]);
+        Ok(())
+    }
+    fn extent(&self, offset: u64, length: u64) -> Result<SourceExtent> {
+        let rest = &self.0[usize::try_from(offset).unwrap()..];
+        let rest = &rest[..rest.len().min(usize::try_from(length).unwrap())];
+        let zero = rest[0] == 0;
+        let run = rest.iter().take_while(|byte| (**byte == 0) == zero).count();
+        Ok(SourceExtent { length: run as u64, zero })
+    }
+}
+
+fn format(storage: &MemoryStorage, cluster_size: u64, table_size: u64, size: u64) {
+    let geometry = Geometry::new(cluster_size, table_size).unwrap();
+    let header = Header {
+        geometry,
+        header_clusters: 1,
+        features: 0,
+        compat_features: 0,
+        autoclear_features: 0,
+        l1_table_offset: qed_core::addr::FileOffset(cluster_size),
+        image_size: size,
+        backing_words: (0, 0),
+    };
+    storage.set_len(cluster_size * (1 + table_size)).unwrap();
+    storage.write(&[IoSlice::new(&header.encode())], 0, WriteFlags::default()).unwrap();
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Write(u64, u64, u8),
+    Zero(u64, u64, bool),
+    Discard(u64, u64),
+    Flush,
+    Reopen,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let range = (0..SIZE, prop_oneof![1..600u64, 1..20_000u64, 1..2_500_000u64])
+        .prop_map(|(offset, length)| (offset, length.min(SIZE - offset)));
+    let op = prop_oneof![
+        4 => (range.clone(), 1..=255u8).prop_map(|((o, l), b)| Op::Write(o, l, b)),
+        2 => (range.clone(), any::<bool>()).prop_map(|((o, l), u)| Op::Zero(o, l, u)),
+        2 => range.prop_map(|(o, l)| Op::Discard(o, l)),
+        1 => Just(Op::Flush),
+        1 => Just(Op::Reopen),
+    ];
+    prop::collection::vec(op, 1..40)
+}
+
+fn settings(background: bool) -> ImageSettings {
+    let mut settings = ImageSettings::default();
+    settings.background = background;
+    settings.l2_cache_size = 1;
+    settings
+}
+
+fn run(ops: &[Op], cluster_size: u64, backing: Option<Vec<u8>>, background: bool) {
+    let storage = Arc::new(MemoryStorage::new());
+    format(&storage, cluster_size, 1, SIZE);
+    let mut model = vec![0; SIZE as usize];
+    let source: Option<Arc<dyn Source>> = backing.map(|bytes| {
+        let length = bytes.len().min(model.len());
+        model[..length].copy_from_slice(&bytes[..length]);
+        Arc::new(Bytes(bytes)) as Arc<dyn Source>
+    });
+    let open = || {
+        Image::from_storage(storage.clone(), source.clone(), settings(background)).unwrap()
+    };
+    let mut image = open();
+    for op in ops {
+        match *op {
+            Op::Write(offset, length, byte) => {
+                let data = vec![byte; length as usize];
+                image.pwrite(&data, offset, Flags::NONE).unwrap();
+                model[offset as usize..][..length as usize].copy_from_slice(&data);
+            }
+            Op::Zero(offset, length, unmap) => {
+                let flags = if unmap { Flags::MAY_UNMAP } else { Flags::NONE };
+                image.write_zeroes(offset, length, flags).unwrap();
+                model[offset as usize..][..length as usize].fill(0);
+            }
+            Op::Discard(offset, length) => {
+                image.discard(offset, length).unwrap();
+                let end = offset + length;
+                let first = offset.div_ceil(cluster_size) * cluster_size;
+                let last =
+                    if end == SIZE { end } else { end / cluster_size * cluster_size };
+                if first < last {
+                    model[first as usize..last as usize].fill(0);
+                }
+            }
+            Op::Flush => image.flush().unwrap(),
+            Op::Reopen => {
+                image.close().unwrap();
+                image = open();
+            }
+        }
+        let mut content = vec![0xee; SIZE as usize];
+        image.pread(&mut content, 0).unwrap();
+        if content != model {
+            let at = content.iter().zip(&model).position(|(a, b)| a != b).unwrap();
+            panic!("differs at {at:#x} after {op:?}: {} is not {}", content[at], model[at]);
+        }
+    }
+    image.close().unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn reads_what_the_model_reads(ops in ops(), bits in 12..17u32, background: bool) {
+        run(&ops, 1 << bits, None, background);
+    }
+
+    #[test]
+    fn reads_what_the_model_reads_over_a_backing_source(
+        ops in ops(),
+        bits in 12..17u32,
+        length in 0..2 * SIZE as usize,
+        background: bool,
+    ) {
+        let backing = (0..length).map(|at| if at / 30_000 % 3 == 0 { 0 } else { (at / 512) as u8 | 1 });
+        run(&ops, 1 << bits, Some(backing.collect()), background);
+    }
+}
