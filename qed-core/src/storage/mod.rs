@@ -7,6 +7,7 @@
 mod aligned;
 mod file;
 mod latch;
+mod locks;
 mod memory;
 mod pages;
 mod record;
@@ -17,6 +18,7 @@ mod sys;
 pub use aligned::AlignedBuffer;
 pub use file::{FileMode, FileStorage};
 pub use latch::Latch;
+pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use record::{Base, Event, Log, Operation, Recorder};
 
