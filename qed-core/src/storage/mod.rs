@@ -3,13 +3,22 @@
 //! Files and memory at the bottom; latch, record, fault and overlay as decorators around any other.
 //! Knows nothing of QED.
 
+#[allow(unsafe_code)]
+mod aligned;
+mod file;
 mod latch;
+mod locks;
 mod memory;
 mod pages;
 mod record;
 mod span;
+#[allow(unsafe_code)]
+mod sys;
 
+pub use aligned::AlignedBuffer;
+pub use file::{FileMode, FileStorage};
 pub use latch::Latch;
+pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use record::{Base, Event, Log, Operation, Recorder};
 

@@ -37,6 +37,10 @@ mod checked {
     use super::Rank;
     use std::cell::RefCell;
 
+    // Under shuttle many tasks share one thread of the operating system.
+    #[cfg(feature = "shuttle")]
+    use shuttle::thread_local;
+
     thread_local! {
         static HELD: RefCell<Vec<Rank>> = const { RefCell::new(Vec::new()) };
     }
@@ -47,7 +51,8 @@ mod checked {
 
     impl Held {
         pub(crate) fn take(rank: Rank) -> Self {
-            HELD.with_borrow_mut(|held| {
+            HELD.with(|held| {
+                let mut held = held.borrow_mut();
                 let last = held.iter().max();
                 debug_assert!(
                     last.is_none_or(|last| *last < rank),
@@ -61,7 +66,8 @@ mod checked {
 
     impl Drop for Held {
         fn drop(&mut self) {
-            HELD.with_borrow_mut(|held| {
+            HELD.with(|held| {
+                let mut held = held.borrow_mut();
                 if let Some(at) = held.iter().rposition(|rank| *rank == self.0) {
                     held.remove(at);
                 }
