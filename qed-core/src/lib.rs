@@ -8,6 +8,7 @@ pub mod error;
 pub mod format;
 pub mod image;
 pub mod meta;
+pub mod ops;
 pub mod source;
 pub mod storage;
 mod sync;

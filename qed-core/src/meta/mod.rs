@@ -15,7 +15,7 @@ mod crc;
 mod flush;
 mod freemap;
 mod grace;
-mod header;
+pub(crate) mod header;
 mod l1;
 pub(crate) mod lookup;
 mod open;

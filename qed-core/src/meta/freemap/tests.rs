@@ -111,7 +111,8 @@ fn sealed_maps_that_lie_are_refused() {
         decode(&forged(1, TIE, &[(6, 1)]), &header(), TIE).is_some(),
         "the forger's tool works"
     );
-    let lies: [(&str, u64, &[(u64, u64)]); 13] = [
+    type Lie<'a> = (&'a str, u64, &'a [(u64, u64)]);
+    let lies: [Lie<'_>; 13] = [
         ("more runs than bytes", 1 << 40, &[(6, 1)]),
         ("a count that overflows", u64::MAX, &[(6, 1)]),
         ("an empty run", 1, &[(6, 0)]),

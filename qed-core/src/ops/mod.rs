@@ -1,0 +1,5 @@
+//! Operations on whole images.
+
+pub mod check;
+
+pub use check::{CheckReport, check_storage};
