@@ -90,9 +90,8 @@ fn run(ops: &[Op], cluster_size: u64, backing: Option<Vec<u8>>, background: bool
         model[..length].copy_from_slice(&bytes[..length]);
         Arc::new(Bytes(bytes)) as Arc<dyn Source>
     });
-    let open = || {
-        Image::from_storage(storage.clone(), source.clone(), settings(background)).unwrap()
-    };
+    let open =
+        || Image::from_storage(storage.clone(), source.clone(), settings(background)).unwrap();
     let mut image = open();
     for op in ops {
         match *op {
@@ -110,8 +109,7 @@ fn run(ops: &[Op], cluster_size: u64, backing: Option<Vec<u8>>, background: bool
                 image.discard(offset, length).unwrap();
                 let end = offset + length;
                 let first = offset.div_ceil(cluster_size) * cluster_size;
-                let last =
-                    if end == SIZE { end } else { end / cluster_size * cluster_size };
+                let last = if end == SIZE { end } else { end / cluster_size * cluster_size };
                 if first < last {
                     model[first as usize..last as usize].fill(0);
                 }

@@ -18,9 +18,9 @@ impl Meta {
         if self.settings.read_only {
             return Ok(());
         }
-        if !self.settings.rules.breaks(Rule::CutAfterFlush) {
-            self.flush()?;
-        }
+        self.clock.pretend_syncs(self.settings.rules.breaks(Rule::CutAfterFlush));
+        self.flush()?;
+        self.clock.pretend_syncs(false);
         if !self.has_changes() {
             return Ok(());
         }

@@ -27,13 +27,12 @@ impl Meta {
         let unknown = header.autoclear_features & !AUTOCLEAR_KNOWN;
         if header.needs_check() {
             self.clock.sync_now()?;
+            if self.settings.rules.breaks(Rule::SwitchAfterSync) {
+                self.declare_checked()?;
+            }
             let unused = self.scan_and_repair()?;
             self.space.adopt(unused)?;
-            self.header.update(&*self.storage, |header| {
-                header.features &= !FEATURE_NEED_CHECK;
-                header.autoclear_features &= AUTOCLEAR_KNOWN & !AUTOCLEAR_FREE_MAP;
-                header.autoclear_features |= AUTOCLEAR_TABLES_VOUCHED;
-            })?;
+            self.declare_checked()?;
             return self.clock.sync_now();
         }
         if unknown != 0 {
@@ -43,6 +42,15 @@ impl Meta {
             return self.clock.sync_now();
         }
         Ok(())
+    }
+
+    /// Nothing dangles: the switch follows what it stands for (C18).
+    fn declare_checked(&self) -> Result<()> {
+        self.header.update(&*self.storage, |header| {
+            header.features &= !FEATURE_NEED_CHECK;
+            header.autoclear_features &= AUTOCLEAR_KNOWN & !AUTOCLEAR_FREE_MAP;
+            header.autoclear_features |= AUTOCLEAR_TABLES_VOUCHED;
+        })
     }
 
     /// Sets dangling entries to 0. Stable when this returns.
