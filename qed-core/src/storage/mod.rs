@@ -9,6 +9,7 @@ mod file;
 mod latch;
 mod locks;
 mod memory;
+mod overlay;
 mod pages;
 mod record;
 mod span;
@@ -20,6 +21,7 @@ pub use file::{FileMode, FileStorage};
 pub use latch::Latch;
 pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
+pub use overlay::Overlay;
 pub use record::{Base, Event, Log, Operation, Recorder};
 
 use std::fmt;

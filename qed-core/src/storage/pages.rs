@@ -4,7 +4,6 @@
 
 use super::span::to_usize;
 use std::collections::BTreeMap;
-use std::io;
 
 /// Bytes of a page.
 pub(super) const PAGE: u64 = 4096;
@@ -28,11 +27,11 @@ struct Piece {
 
 impl Pages {
     /// Copies present bytes at `offset` into `buffer`; `absent(part, at)` provides the others.
-    pub(super) fn read(
+    pub(super) fn read<'a>(
         &self,
-        buffer: &mut [u8],
+        buffer: &'a mut [u8],
         offset: u64,
-        mut absent: impl FnMut(&mut [u8], u64),
+        mut absent: impl FnMut(&'a mut [u8], u64),
     ) {
         let mut rest = buffer;
         for piece in pieces(offset, rest.len() as u64) {
@@ -50,15 +49,15 @@ impl Pages {
         &mut self,
         bytes: &[u8],
         offset: u64,
-        mut absent: impl FnMut(&mut Page, u64) -> io::Result<()>,
-    ) -> io::Result<()> {
+        mut absent: impl FnMut(&mut Page, u64),
+    ) {
         let mut rest = bytes;
         for piece in pieces(offset, rest.len() as u64) {
             let (part, tail) = rest.split_at(piece.length);
             if !self.contains(piece.page) {
                 let mut page = Box::new([0; 4096]);
                 if part.len() < page.len() {
-                    absent(&mut page, piece.page * PAGE)?;
+                    absent(&mut page, piece.page * PAGE);
                 }
                 self.present.insert(piece.page, page);
             }
@@ -67,7 +66,6 @@ impl Pages {
             }
             rest = tail;
         }
-        Ok(())
     }
 
     /// Sets what is present of the range to `value`. With `drop_whole`, pages that lie wholly in it
