@@ -4,18 +4,28 @@
 //! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> ops`.
 
 pub mod addr;
+mod chain;
 pub mod error;
 pub mod format;
 pub mod image;
 pub mod meta;
-pub mod ops;
+mod ops;
 pub mod source;
 pub mod storage;
 mod sync;
 
+pub use chain::{
+    AskBacking, BackingFormat, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH,
+    Format, Layer, LockMode, MAX_DEPTH, OpenOptions, inspect, inspect_file, open, open_file, probe,
+    probe_file,
+};
 pub use error::{Corruption, Error, ErrorKind, Result};
 pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Extent, ExtentKind, Extents, Flags, Image,
     ImageSettings, Info,
 };
 pub use meta::{Rule, Rules, Trust};
+pub use ops::{
+    CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check_storage, create,
+    create_file, format_storage, parse_size,
+};

@@ -4,8 +4,8 @@
 
 #![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
 
-use qed_core::ops::{CheckReport, check_storage};
 use qed_core::storage::MemoryStorage;
+use qed_core::{CheckReport, check_storage};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Facts about an open image.
 
-use std::io::IoSliceMut;
+use std::io::{self, IoSliceMut};
 
 use super::Image;
 use crate::error::{Corruption, Error, Result};
@@ -75,22 +75,33 @@ impl Image {
     }
 }
 
+/// Reads and validates the header of an image (F1, F2).
+///
+/// # Errors
+/// A broken clause of the header, a failed read.
+pub(crate) fn read_header(storage: &dyn Storage) -> Result<Header> {
+    let length = storage.len().map_err(reading)?;
+    let mut bytes = [0; HEADER_BYTES];
+    storage.read(&mut [IoSliceMut::new(&mut bytes)], 0).map_err(reading)?;
+    let present = usize::try_from(length).unwrap_or(HEADER_BYTES).min(HEADER_BYTES);
+    Ok(Header::decode(&bytes[..present])?)
+}
+
 /// Reads the backing file's name from an image (F1.3).
 ///
 /// # Errors
 /// A broken clause of the header, a NUL in the name, a failed read.
 pub(crate) fn read_backing_info(storage: &dyn Storage) -> Result<Option<BackingInfo>> {
-    let failed = |error| Error::io("reading the header", error);
-    let length = storage.len().map_err(failed)?;
-    let mut bytes = [0; HEADER_BYTES];
-    storage.read(&mut [IoSliceMut::new(&mut bytes)], 0).map_err(failed)?;
-    let present = usize::try_from(length).unwrap_or(HEADER_BYTES).min(HEADER_BYTES);
-    let header = Header::decode(&bytes[..present])?;
+    let header = read_header(storage)?;
     let Some(place) = header.backing_name() else { return Ok(None) };
     let mut name = vec![0; usize::try_from(place.size).unwrap_or(0)];
-    storage.read(&mut [IoSliceMut::new(&mut name)], place.offset.into()).map_err(failed)?;
+    storage.read(&mut [IoSliceMut::new(&mut name)], place.offset.into()).map_err(reading)?;
     match name.iter().position(|byte| *byte == 0) {
         Some(at) => Err(Corruption::BackingNameNul { at }.into()),
         None => Ok(Some(BackingInfo { name, raw: header.backing_is_raw() })),
     }
+}
+
+fn reading(error: io::Error) -> Error {
+    Error::io("reading the header", error)
 }

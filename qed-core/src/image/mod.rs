@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub use extents::{Extent, ExtentKind, Extents};
 pub use flags::Flags;
 pub use info::{BackingInfo, Info};
+pub(crate) use info::{read_backing_info, read_header};
 pub use options::{CacheMode, DEFAULT_L2_CACHE_SIZE, DetectZeroes, DiscardMode, ImageSettings};
 
 use crate::error::{Error, Result};

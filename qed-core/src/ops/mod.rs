@@ -1,5 +1,11 @@
-//! Operations on whole images.
+//! Operations on whole images, and the options by name that every face shares.
 
-pub mod check;
+mod check;
+mod create;
+mod options;
+mod size;
 
 pub use check::{CheckReport, check_storage};
+pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
+pub use options::{NamedOptions, OptionValue};
+pub use size::parse_size;

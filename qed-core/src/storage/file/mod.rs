@@ -12,7 +12,7 @@ mod syncs;
 mod transfer;
 
 use super::span::{end_of, total, total_mut};
-use super::{Limits, Storage, StoredExtent, WriteFlags, sys};
+use super::{ImageLock, Limits, Storage, StoredExtent, WriteFlags, sys};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use align::{Alignment, atomic_unit, no_direct};
 use direct::Direct;
@@ -45,6 +45,8 @@ pub struct FileStorage {
     syncs: Syncs,
     /// The kernel takes RWF_DSYNC, as far as is known.
     forces_writes: AtomicBool,
+    /// Held for as long as the file is used.
+    lock: Option<ImageLock>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +88,14 @@ impl FileStorage {
         };
         let direct = alignment.map(Direct::new);
         let (syncs, forces_writes) = (Syncs::new(), AtomicBool::new(true));
-        Self { file, kind, mode, limits, direct, syncs, forces_writes }
+        Self { file, kind, mode, limits, direct, syncs, forces_writes, lock: None }
+    }
+
+    /// The same storage, which holds `lock` until it is dropped.
+    #[must_use]
+    pub fn with_lock(mut self, lock: ImageLock) -> Self {
+        self.lock = Some(lock);
+        self
     }
 
     /// Writes what the kernel can take as it is. With `stable`, it is stable then.

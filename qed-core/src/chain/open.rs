@@ -1,0 +1,137 @@
+//! From an image's file to the image over its chain.
+//!
+//! First downward: each file is opened, locked and asked for its backing file, to the end. Then upward:
+//! each layer is built over the one below it. Nothing is written before the whole chain is there, for
+//! the image itself is built last. A loop does both, so a long chain costs no stack to open; reading
+//! through it does, and so its depth has a limit.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::file::{Access, open_path};
+use super::link::{Link, Purpose};
+use super::options::{MAX_DEPTH, OpenOptions};
+use super::resolve::{Resolver, Whereabouts};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{Image, ImageSettings};
+use crate::source::Source;
+
+/// Opens the QED image at `path` and its backing files.
+///
+/// # Errors
+/// [`ErrorKind::NotQed`] and [`ErrorKind::Corrupt`] for what is no sound image, [`ErrorKind::Locked`]
+/// where another process holds one of the files, [`ErrorKind::Refused`] where
+/// [`OpenOptions::backing`] does not allow a backing file, the chain names itself or is too long,
+/// [`ErrorKind::Unsupported`] for features and formats that are not built in; and what the operating
+/// system reports.
+pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Image> {
+    let path = path.as_ref();
+    let access = Access {
+        writable: !options.image.read_only,
+        no_follow: options.no_follow,
+        block_devices: options.block_devices,
+    };
+    open_path(path, access, "the image")
+        .and_then(|file| open_chain(file, Some(path), options))
+        .map_err(|error| error.in_file(path))
+}
+
+/// Opens the QED image in `file`, which is open for reading, and for writing unless
+/// [`ImageSettings::read_only`] says otherwise. Its backing file is opened only where the policy is an
+/// explicit chain, a directory, or a function.
+///
+/// The image locks `file`, and sets O_DIRECT on it where the cache mode asks for that: both are shared
+/// with duplicates of it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_file(file: File, options: &OpenOptions) -> Result<Image> {
+    open_chain(file, None, options)
+}
+
+fn open_chain(file: File, path: Option<&Path>, options: &OpenOptions) -> Result<Image> {
+    if options.max_depth > MAX_DEPTH {
+        let text = format!("max_depth is {}, and may be {MAX_DEPTH} at most", options.max_depth);
+        return Err(Error::invalid(text));
+    }
+    let whereabouts = Whereabouts { path: path.map(Path::to_path_buf), ..Whereabouts::default() };
+    let purpose = if options.image.read_only { Purpose::Read } else { Purpose::Write };
+    let top = Link::image(file, whereabouts, purpose, options)?;
+    let below = collect(&top, options)?;
+    let below = build(below, options)?;
+    top.into_image(below, options.image.clone())
+}
+
+/// The files below `top`, from its own backing file to the base.
+fn collect(top: &Link, options: &OpenOptions) -> Result<Vec<Link>> {
+    let mut resolver = Resolver::new(options);
+    let mut links: Vec<Link> = Vec::new();
+    while let Some(link) = next(links.last().unwrap_or(top), &links, top, &mut resolver, options)? {
+        links.push(link);
+    }
+    resolver.finish()?;
+    Ok(links)
+}
+
+/// What `above`, the last of a chain that began with `top`, names as its backing file.
+fn next(
+    above: &Link,
+    links: &[Link],
+    top: &Link,
+    resolver: &mut Resolver<'_>,
+    options: &OpenOptions,
+) -> Result<Option<Link>> {
+    let Some(backing) = &above.backing else { return Ok(None) };
+    let named = |error: Error| above.whereabouts.name(error);
+    let depth = u32::try_from(links.len()).unwrap_or(u32::MAX).saturating_add(1);
+    if depth > options.max_depth {
+        let message = format!(
+            "the chain has more than {} backing files; a greater max_depth would allow it",
+            options.max_depth
+        );
+        return Err(named(Error::new(ErrorKind::Refused, message)));
+    }
+    let found = resolver.open(&above.whereabouts, backing, depth).map_err(named)?;
+    let whereabouts = found.whereabouts.clone();
+    let link = Link::below(found, backing, options).map_err(|error| {
+        // A file without a path is told apart by who names it.
+        named(whereabouts.name(error))
+    })?;
+    match std::iter::once(top).chain(links).find(|earlier| earlier.id == link.id) {
+        Some(earlier) => Err(named(names_itself(&link, earlier))),
+        None => Ok(Some(link)),
+    }
+}
+
+fn names_itself(link: &Link, earlier: &Link) -> Error {
+    let show = |link: &Link| match &link.whereabouts.path {
+        Some(path) => format!("{}", path.display()),
+        None => "a file given by descriptor".into(),
+    };
+    let (link, earlier) = (show(link), show(earlier));
+    let message = format!("the backing chain names itself: {link} is {earlier} again");
+    Error::new(ErrorKind::Refused, message)
+}
+
+/// The layers of `links`, each over those behind it.
+fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Arc<dyn Source>>> {
+    let settings = settings_below(&options.image, links.len() as u64);
+    let mut below = None;
+    for link in links.into_iter().rev() {
+        let whereabouts = link.whereabouts.clone();
+        let built = link.into_source(below.take(), &settings);
+        below = Some(built.map_err(|error| whereabouts.name(error))?);
+    }
+    Ok(below)
+}
+
+/// Backing images change nothing, and share one more cache of the image's size.
+fn settings_below(image: &ImageSettings, layers: u64) -> ImageSettings {
+    let share = image.l2_cache_size / layers.max(1);
+    let l2_cache_size = share.max(LEAST_CACHE.min(image.l2_cache_size));
+    ImageSettings { read_only: true, background: false, l2_cache_size, ..image.clone() }
+}
+
+/// A cache that is worth having: 1 MiB maps 8 GiB at 64 KiB clusters.
+const LEAST_CACHE: u64 = 1 << 20;

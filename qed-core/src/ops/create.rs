@@ -1,0 +1,220 @@
+//! Creating images: what is asked for is judged first, then the image appears under its name at once.
+//!
+//! A failed create leaves nothing behind (F4). The names and sizes are the caller's; the backing file is
+//! opened only where its size or its format has to be found out, and nothing it names is opened.
+
+mod format;
+mod place;
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+pub use format::{CreateSpec, format_storage};
+use place::Place;
+
+use crate::chain::file::{Access, FileId, check_file, open_path};
+use crate::chain::{
+    BackingFormat, Format, LockMode, Purpose, directory_of, file_mode, lock_and_wrap,
+    probe_storage, qcow2_backing,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{DEFAULT_CLUSTER_SIZE, DEFAULT_TABLE_SIZE, Geometry};
+use crate::image::{CacheMode, read_header};
+use crate::storage::{FileStorage, ImageLock};
+
+/// What a new image is to be.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CreateOptions {
+    /// Guest bytes, rounded up to 512; the backing file's size where it is not given.
+    pub size: Option<u64>,
+    /// Bytes in a cluster: a power of two from 4 KiB to 64 MiB.
+    pub cluster_size: u64,
+    /// Clusters in a table: a power of two from 1 to 16.
+    pub table_size: u64,
+    /// The backing file's name, stored as it is. A relative one is relative to the new image's directory.
+    pub backing: Option<PathBuf>,
+    /// The backing file's format; found by its magic where it is not given.
+    pub backing_format: Option<BackingFormat>,
+    /// An existing file is replaced.
+    pub overwrite: bool,
+    /// How the file is written; [`CacheMode::Unsafe`] leaves every sync out.
+    pub cache: CacheMode,
+    /// Whether an image that others use is left alone.
+    pub lock: LockMode,
+    /// The backing file may be a block device.
+    pub block_devices: bool,
+}
+
+impl Default for CreateOptions {
+    fn default() -> Self {
+        Self {
+            size: None,
+            cluster_size: DEFAULT_CLUSTER_SIZE,
+            table_size: DEFAULT_TABLE_SIZE,
+            backing: None,
+            backing_format: None,
+            overwrite: false,
+            cache: CacheMode::default(),
+            lock: LockMode::default(),
+            block_devices: false,
+        }
+    }
+}
+
+/// Creates an image at `path`. It appears there whole; on failure nothing does, and a file that was to be
+/// replaced stays.
+///
+/// With [`CreateOptions::overwrite`] a symbolic link is followed, and the file it leads to is replaced by
+/// a new one with the same owner and permissions.
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`] for options that make no legal image, [`ErrorKind::AlreadyExists`],
+/// [`ErrorKind::Locked`] where a process uses the image to be replaced or writes to the backing file; what
+/// the operating system reports.
+pub fn create(path: impl AsRef<Path>, options: &CreateOptions) -> Result<()> {
+    let path = path.as_ref();
+    create_at(path, options).map_err(|error| error.in_file(path))
+}
+
+fn create_at(path: &Path, options: &CreateOptions) -> Result<()> {
+    let geometry = geometry(options)?;
+    let place = if options.overwrite {
+        Place::overwriting(path, options.lock)?
+    } else {
+        Place::exclusive(path)?
+    };
+    check_not_its_own_backing(path, place.id()?, options)?;
+    let spec = plan(geometry, Some(directory_of(path)), options)?;
+    let temporary = place.temporary()?;
+    let stable = options.cache != CacheMode::Unsafe;
+    format_file(temporary.file(), &spec, options)?;
+    temporary.put(stable)
+}
+
+/// Makes an image of `file`, which is open for reading and writing, and empty unless
+/// [`CreateOptions::overwrite`] is set. On failure it is empty. A relative backing name has no directory
+/// here, so its size and format must be given.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_file(file: &File, options: &CreateOptions) -> Result<()> {
+    let spec = plan(geometry(options)?, None, options)?;
+    let metadata = check_file(file, Access::default(), "the file")?;
+    let _lock = match options.lock {
+        LockMode::On => Some(ImageLock::writer(file)?),
+        LockMode::Off => None,
+    };
+    if metadata.len() > 0 && !options.overwrite {
+        let message = "the file is not empty; overwrite=on would replace its content";
+        return Err(Error::new(ErrorKind::AlreadyExists, message));
+    }
+    format_file(file, &spec, options).inspect_err(|_| {
+        // The first error is the one that counts.
+        let _ = file.set_len(0);
+    })
+}
+
+fn format_file(file: &File, spec: &CreateSpec, options: &CreateOptions) -> Result<()> {
+    let copy = file.try_clone().map_err(|error| Error::io("duplicating a descriptor", error))?;
+    let storage = FileStorage::new(copy, file_mode(options.cache, true))
+        .map_err(|error| Error::io("opening the new image", error))?;
+    format_storage(&storage, spec)
+}
+
+fn geometry(options: &CreateOptions) -> Result<Geometry> {
+    let legal = Geometry::new(options.cluster_size, options.table_size);
+    legal.map_err(|illegal| Error::invalid(illegal.to_string()))
+}
+
+/// What is to be created in `directory`, once the backing file was asked for what the caller left open.
+fn plan(
+    geometry: Geometry,
+    directory: Option<&Path>,
+    options: &CreateOptions,
+) -> Result<CreateSpec> {
+    let Some(backing) = &options.backing else {
+        if options.backing_format.is_some() {
+            return Err(Error::invalid("a backing format is given, but no backing file"));
+        }
+        let Some(size) = options.size else {
+            return Err(Error::invalid("no size is given, and no backing file to take it from"));
+        };
+        return CreateSpec::new(geometry, size);
+    };
+    // The name is judged before anything of that name is opened.
+    let name = backing.as_os_str().as_bytes();
+    CreateSpec::new(geometry, 0)?.with_backing(name, false)?;
+    let (size, format) = match (options.size, options.backing_format) {
+        (Some(size), Some(format)) => (size, format),
+        _ => ask_backing(backing, directory, options)?,
+    };
+    CreateSpec::new(geometry, size)?.with_backing(name, format == BackingFormat::Raw)
+}
+
+/// Size and format: what the caller says, else what the backing file says.
+fn ask_backing(
+    name: &Path,
+    directory: Option<&Path>,
+    options: &CreateOptions,
+) -> Result<(u64, BackingFormat)> {
+    let path = match directory {
+        Some(directory) => directory.join(name),
+        None if name.is_absolute() => name.to_path_buf(),
+        None => {
+            return Err(Error::invalid(format!(
+                "backing file {name:?} has no directory to be relative to: give its size and format"
+            )));
+        }
+    };
+    let asked = || {
+        let access = Access { block_devices: options.block_devices, ..Access::default() };
+        let file = open_path(&path, access, "the backing file")?;
+        let mode = file_mode(CacheMode::Writeback, false);
+        let storage = lock_and_wrap(file, mode, Purpose::Look, options.lock)?;
+        let format = match options.backing_format {
+            Some(format) => format,
+            None => match probe_storage(&*storage)? {
+                Format::Qed => BackingFormat::Qed,
+                Format::Qcow2 => return Err(qcow2_backing()),
+                Format::Unknown => return Err(unknown_format()),
+            },
+        };
+        let size = match (options.size, format) {
+            (Some(size), _) => size,
+            (None, BackingFormat::Qed) => read_header(&*storage)?.image_size,
+            (None, BackingFormat::Raw) => {
+                storage.len().map_err(|error| Error::io("asking the file's length", error))?
+            }
+        };
+        Ok((size, format))
+    };
+    asked().map_err(|error| error.in_file(&path))
+}
+
+fn unknown_format() -> Error {
+    Error::invalid(
+        "the backing file has the magic of no known format; backing_format=raw says that it is raw",
+    )
+}
+
+/// An image over itself could never be opened.
+fn check_not_its_own_backing(
+    path: &Path,
+    replaced: Option<FileId>,
+    options: &CreateOptions,
+) -> Result<()> {
+    let Some(name) = &options.backing else { return Ok(()) };
+    let backing = directory_of(path).join(name);
+    let same_file = || {
+        let metadata = std::fs::metadata(&backing).ok()?;
+        Some(FileId::of(&metadata) == replaced?)
+    };
+    if backing == directory_of(path).join(path.file_name().unwrap_or_default())
+        || same_file().unwrap_or(false)
+    {
+        return Err(Error::invalid(format!("the image would be its own backing file {name:?}")));
+    }
+    Ok(())
+}
