@@ -5,6 +5,7 @@
 
 #[allow(unsafe_code)]
 mod aligned;
+mod fault;
 mod file;
 mod latch;
 mod locks;
@@ -17,6 +18,7 @@ mod span;
 mod sys;
 
 pub use aligned::AlignedBuffer;
+pub use fault::{Call, CallKind, Fault, Held, Trigger};
 pub use file::{FileMode, FileStorage};
 pub use latch::Latch;
 pub use locks::ImageLock;

@@ -45,9 +45,9 @@ impl Overlay {
 
     /// The base's content of the pages that a write to `offset..end` changes in part.
     fn edges(&self, offset: u64, end: u64) -> io::Result<BTreeMap<u64, Box<Page>>> {
-        let partial = [(offset, offset % PAGE != 0), (end, end % PAGE != 0)];
+        let partial = [offset, end].into_iter().filter(|at| !at.is_multiple_of(PAGE));
         let mut edges = BTreeMap::new();
-        for (at, _) in partial.into_iter().filter(|(_, partial)| *partial) {
+        for at in partial {
             let start = at - at % PAGE;
             // Once absent again it is hidden as a whole, and the base is not needed.
             if self.layer.read().pages.contains(start / PAGE) || edges.contains_key(&start) {
