@@ -62,7 +62,8 @@ format: setup ## Lets rustfmt and ruff lay the code out
 	$(BIN)/ruff format .
 
 install: cargo ## The C library, header and man page: make install PREFIX=/usr DESTDIR=...
-	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" qed-capi/install.sh
+	$(CARGO) build $(CARGO_FLAGS) --release -p qed-capi
+	DESTDIR="$(DESTDIR)" qed-capi/install.sh "$(abspath $(PREFIX))"
 
 clean: ## Removes everything that was built
 	$(CARGO) clean
