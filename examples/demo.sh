@@ -10,7 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python=${PYTHON:-.venv/bin/python}
+here=$PWD
+python=${PYTHON:-$here/.venv/bin/python}
 release=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
 trace=benches/data/debian-install.trace.gz
 for tool in cc qemu-img qemu-io awk gzip; do
@@ -37,7 +38,7 @@ agree() { # agree IMAGE RAW: both judges must find nothing
     qemu-img check -q -f qed "$1" || [ $? = 3 ] # 3: space nobody uses, which is no error
     qemu-img compare -q -f qed -F raw "$1" "$2"
 }
-steps() { "$python" examples/demo/steps.py "$@"; }
+steps() { "$python" "$here/examples/demo/steps.py" "$@"; }
 
 gzip -dc "$trace" >"$work/trace"
 awk -f examples/demo/qemu-io.awk "$work/trace" >"$work/commands"
