@@ -42,8 +42,11 @@ steps() { "$python" "$here/examples/demo/steps.py" "$@"; }
 
 gzip -dc "$trace" >"$work/trace"
 awk -f examples/demo/qemu-io.awk "$work/trace" >"$work/commands"
-cc -O2 -Iinclude examples/c/replay.c -o "$work/replay" -L"$release" -lqed -pthread \
-    -Wl,-rpath,"$release"
+mkdir "$work/lib"
+ln -s "$release/libqed.so" "$work/lib/libqed.so"
+ln -s "$release/libqed.so" "$work/lib/libqed.so.0"
+cc -O2 -Iinclude examples/c/replay.c -o "$work/replay" -L"$work/lib" -lqed -pthread \
+    -Wl,-rpath,"$work/lib"
 requests=$(grep -vc '^#' "$work/trace")
 cd "$work"
 export LC_ALL=C
