@@ -1,0 +1,70 @@
+# What a person types: `make demo`, `make test`, `make install`. `make help` lists the rest.
+#
+# Needs Rust, Python 3.11 or later and a C compiler; `make setup` brings the rest (a virtual
+# environment in .venv and, as root on a Debian-like system, a few packages).
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+JOBS    ?= 2
+CARGO   ?= cargo
+# The dependencies are those of Cargo.lock, here and on every other machine.
+CARGO_FLAGS ?= --locked
+
+# Where rustup puts it, for shells that do not look there.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+VENV    := $(CURDIR)/.venv
+BIN     := $(VENV)/bin
+MATURIN := VIRTUAL_ENV=$(VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop $(CARGO_FLAGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system cargo demo test lint format install clean
+# The steps of a target run one after the other; each tool uses the processors itself.
+.NOTPARALLEL:
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: system cargo $(VENV)/.ready ## What the other targets need (they call it)
+
+system:
+	@scripts/system-packages
+
+cargo:
+	@command -v $(CARGO) >/dev/null || { echo "no $(CARGO): install Rust first" >&2; exit 1; }
+
+$(VENV)/.ready: python-tests/requirements.txt
+	python=$$(scripts/find-python) && "$$python" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+demo: setup ## C, Python and QEMU share an image; a dozen lines say what happened
+	$(CARGO) build $(CARGO_FLAGS) --quiet --release -p qed-capi
+	$(MATURIN) --quiet --release
+	PYTHON=$(BIN)/python examples/demo.sh
+
+test: setup ## Every test: the engine, the C library, the Python package
+	$(CARGO) test $(CARGO_FLAGS) -p qed-core
+	$(CARGO) test $(CARGO_FLAGS) -p qed-capi
+	$(MATURIN) --quiet
+	@scripts/system-packages --report
+	$(BIN)/python -m pytest -n $(JOBS) python-tests
+
+lint: setup ## Formatting, clippy, ruff and mypy, all of them strict
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Lets rustfmt and ruff lay the code out
+	$(CARGO) fmt --all
+	$(BIN)/ruff format .
+
+install: cargo ## The C library, header and man page: make install PREFIX=/usr DESTDIR=...
+	$(CARGO) build $(CARGO_FLAGS) --release -p qed-capi
+	DESTDIR="$(DESTDIR)" qed-capi/install.sh "$(abspath $(PREFIX))"
+
+clean: ## Removes everything that was built
+	$(CARGO) clean
+	rm -rf build dist $(VENV)
