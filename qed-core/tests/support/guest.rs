@@ -9,7 +9,6 @@ use super::order::{Span, Survivors, survivors};
 use qed_core::storage::{Event, Log};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::rc::Rc;
 
 pub const SECTOR: u64 = 512;
@@ -19,7 +18,7 @@ const SECTOR_BYTES: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     Write { offset: u64, length: u64, forced: bool },
-    Zeroes { offset: u64, length: u64, forced: bool },
+    Zeroes { offset: u64, length: u64, forced: bool, unmap: bool },
     Discard { offset: u64, length: u64 },
     Flush,
 }
@@ -215,7 +214,7 @@ pub fn pattern(writer: u64, offset: u64, length: u64) -> Vec<u8> {
 }
 
 /// Whose bytes these are.
-fn identify(bytes: &[u8]) -> impl fmt::Display {
+pub fn identify(bytes: &[u8]) -> String {
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
     if bytes.iter().all(|byte| *byte == 0) {
         return "zeroes".to_owned();
