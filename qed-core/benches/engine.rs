@@ -149,7 +149,7 @@ fn time_qed(work: &Work, path: &Path, direct: bool) -> Outcome<Duration> {
 
 fn run(work: &Work, disk: &dyn Disk) -> Outcome<Duration> {
     if work.prepared {
-        let block = AlignedBuffer::zeroed(1 << 20, 4096);
+        let block = AlignedBuffer::new(1 << 20);
         for at in (0..SIZE).step_by(1 << 20) {
             disk.write(&block, at)?;
         }
@@ -172,7 +172,7 @@ fn run(work: &Work, disk: &dyn Disk) -> Outcome<Duration> {
 
 fn requests(work: &Work, disk: &dyn Disk, thread: u64) -> Result<(), String> {
     let failed = |error: Box<dyn Error>| error.to_string();
-    let mut buffer = AlignedBuffer::zeroed(work.block, 4096);
+    let mut buffer = AlignedBuffer::new(work.block);
     buffer.fill(1);
     let slots = SIZE / work.stride;
     for request in 0..work.count / work.threads {

@@ -81,7 +81,12 @@ pub fn probe_file(file: &File) -> Result<Format> {
 /// # Errors
 /// A failed read.
 pub(crate) fn probe_storage(storage: &dyn Storage) -> Result<Format> {
+    // Past the end reads as zeroes, which the magic must not borrow.
+    let length = storage.len().map_err(|error| Error::io("asking the file's length", error))?;
     let mut start = [0; PROBED];
+    if length < MAGIC.to_le_bytes().len() as u64 {
+        return Ok(Format::Unknown);
+    }
     storage
         .read(&mut [IoSliceMut::new(&mut start)], 0)
         .map_err(|error| Error::io("reading the first bytes", error).at(0))?;
