@@ -76,7 +76,7 @@ impl Meta {
         let Some(meta) = self.this.upgrade().filter(|meta| meta.settings.background) else {
             return;
         };
-        let started = std::thread::Builder::new()
+        let started = thread::Builder::new()
             .name("qed-background".into())
             .spawn(move || meta.run_background());
         self.background.orders.lock().thread = started.ok();
