@@ -4,8 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
 
-use qed_core::storage::MemoryStorage;
-use qed_core::{CheckReport, check_storage};
+use qed_core::{CheckReport, OpenOptions, check};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -86,7 +85,7 @@ impl Image {
     }
 
     fn check(&self) -> CheckReport {
-        check_storage(&MemoryStorage::from_bytes(&fs::read(&self.path).unwrap())).unwrap()
+        check(&self.path, &OpenOptions::default()).unwrap()
     }
 }
 

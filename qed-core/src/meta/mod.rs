@@ -15,7 +15,7 @@ mod crc;
 mod flush;
 mod freemap;
 mod grace;
-pub(crate) mod header;
+mod header;
 mod l1;
 pub(crate) mod lookup;
 mod open;

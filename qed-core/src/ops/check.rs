@@ -3,9 +3,14 @@
 //! Works on whatever bytes it is given: the header must be one, everything behind it may be damage
 //! and is counted, not followed. Backing files are never opened.
 
+use std::fs::File;
+use std::path::Path;
+
+use crate::chain::file::{Access, check_file as check_type, open_path};
+use crate::chain::{OpenOptions, Purpose, file_mode, lock_and_wrap};
 use crate::error::{Corruption, Error, Result};
 use crate::format::{Geometry, Header};
-use crate::meta::header::HeaderBlock;
+use crate::image::read_header;
 use crate::meta::scan::{Scan, scan};
 use crate::storage::Storage;
 
@@ -49,13 +54,40 @@ impl CheckReport {
     }
 }
 
+/// Checks the image at `path`, read-only. Of `options`, only how the file itself is opened and
+/// locked has a meaning here.
+///
+/// # Errors
+/// The file cannot be opened, another process writes to it, or its header is none
+/// ([`Error::corruption`] says why). Damage behind the header is no error, it is in the report.
+pub fn check(path: impl AsRef<Path>, options: &OpenOptions) -> Result<CheckReport> {
+    let path = path.as_ref();
+    let access = Access { no_follow: options.no_follow, ..access(options) };
+    let opened = open_path(path, access, "the image");
+    opened.and_then(|file| check_file(file, options)).map_err(|error| error.in_file(path))
+}
+
+/// Checks the image in `file`, as [`check`] does.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_file(file: File, options: &OpenOptions) -> Result<CheckReport> {
+    check_type(&file, access(options), "the image")?;
+    let mode = file_mode(options.image.cache, false);
+    let storage = lock_and_wrap(file, mode, Purpose::Look, options.lock)?;
+    check_storage(&*storage)
+}
+
+fn access(options: &OpenOptions) -> Access {
+    Access { block_devices: options.block_devices, ..Access::default() }
+}
+
 /// Checks the image in `storage`, in memory proportional to what it references.
 ///
 /// # Errors
-/// The header cannot be read or is none ([`Error::corruption`] says why): then nothing can be
-/// checked. Damage behind the header is no error, it is in the report.
+/// The header cannot be read or is none: then nothing can be checked.
 pub fn check_storage(storage: &dyn Storage) -> Result<CheckReport> {
-    let header = HeaderBlock::read(storage)?.get();
+    let header = read_header(storage)?;
     let length = storage.len().map_err(|cause| Error::io("asking the file's length", cause))?;
     let mut findings = Vec::new();
     let found = scan(storage, &header, length, &mut |bad| {

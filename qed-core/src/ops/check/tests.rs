@@ -1,7 +1,11 @@
 use super::*;
 use crate::addr::FileOffset;
+use crate::chain::LockMode;
 use crate::error::ErrorKind;
-use crate::storage::{Limits, MemoryStorage, StoredExtent, WriteFlags};
+use crate::format::FEATURE_BACKING_FILE;
+use crate::image::CacheMode;
+use crate::storage::{ImageLock, Limits, MemoryStorage, StoredExtent, WriteFlags};
+use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 
 const C: u64 = 4096;
@@ -165,4 +169,71 @@ fn a_check_changes_nothing() {
     let storage = Unchangeable { inner, broken: None };
     assert_eq!(check_storage(&storage).unwrap().corruptions, 1);
     assert_eq!(storage.inner.to_bytes(), before);
+}
+
+/// An image in a file that names a backing file which is not there.
+fn image_file() -> tempfile::NamedTempFile {
+    let storage = image(8 * C);
+    map(&storage, 0, 1 << 40);
+    let name = b"/nowhere/base";
+    put(&storage, 16, &FEATURE_BACKING_FILE.to_le_bytes());
+    put(&storage, 56, &64_u32.to_le_bytes());
+    put(&storage, 60, &u32::try_from(name.len()).unwrap().to_le_bytes());
+    put(&storage, 64, name);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), storage.to_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn a_path_and_a_descriptor_give_the_same_report_and_no_backing_file_is_opened() {
+    let image = image_file();
+    let before = fs::read(image.path()).unwrap();
+    let expected = check_storage(&MemoryStorage::from_bytes(&before)).unwrap();
+    assert_eq!((expected.corruptions, expected.leaks), (1, 4));
+    let options = OpenOptions::default();
+    assert_eq!(check(image.path(), &options).unwrap(), expected);
+    assert_eq!(check_file(File::open(image.path()).unwrap(), &options).unwrap(), expected);
+    let mut direct = OpenOptions::default();
+    direct.image.cache = CacheMode::None;
+    match check(image.path(), &direct) {
+        Ok(report) => assert_eq!(report, expected),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}"),
+    }
+    assert_eq!(fs::read(image.path()).unwrap(), before);
+}
+
+#[test]
+fn an_image_that_another_writes_to_is_locked() {
+    let image = image_file();
+    let writer = File::options().read(true).write(true).open(image.path()).unwrap();
+    let lock = ImageLock::writer(&writer).unwrap();
+    let mut options = OpenOptions::default();
+    let error = check(image.path(), &options).unwrap_err();
+    assert_eq!((error.kind(), error.file()), (ErrorKind::Locked, Some(image.path())));
+    options.lock = LockMode::Off;
+    assert_eq!(check(image.path(), &options).unwrap().corruptions, 1);
+    drop(lock);
+    drop(writer);
+    options.lock = LockMode::On;
+    assert_eq!(check(image.path(), &options).unwrap().corruptions, 1);
+}
+
+#[test]
+fn what_cannot_be_opened_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = |path: &Path, options: &OpenOptions| {
+        let error = check(path, options).unwrap_err();
+        assert_eq!(error.file(), Some(path));
+        error.kind()
+    };
+    let mut options = OpenOptions::default();
+    assert_eq!(kind(&folder.path().join("none"), &options), ErrorKind::NotFound);
+    assert_eq!(kind(folder.path(), &options), ErrorKind::Refused);
+    let image = image_file();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(image.path(), &link).unwrap();
+    assert_eq!(check(&link, &options).unwrap().corruptions, 1);
+    options.no_follow = true;
+    assert_eq!(kind(&link, &options), ErrorKind::Refused);
 }
