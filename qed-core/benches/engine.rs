@@ -1,8 +1,9 @@
 //! The engine beside a raw file, on the same disk, in one run: medians of pairs, order alternated.
 //!
-//! `cargo bench -p qed-core` prints one line for each kind of work: the median time of either side and
-//! the median of the pairs' ratios. `QED_BENCH_DIR` says where the files go (default: the temporary
-//! directory), `QED_BENCH_PAIRS` how many pairs (default 9), `QED_BENCH_DIRECT=1` passes the page cache.
+//! `cargo bench -p qed-core` prints one line for each kind of work: the median time of either side
+//! and the median of the pairs' ratios. `QED_BENCH_DIR` says where the files go (default: the
+//! temporary directory), `QED_BENCH_PAIRS` how many pairs (default 9), `QED_BENCH_DIRECT=1` passes
+//! the page cache.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};

@@ -2,8 +2,8 @@
 
 mod support;
 
-use support::workload::{Workload, discard, flush, unmap, write, write_forced, zero};
 use support::workload::Step::{Kill, Reopen};
+use support::workload::{Workload, discard, flush, unmap, write, write_forced, zero};
 
 const C: u64 = 4096;
 

@@ -1,5 +1,5 @@
-//! Locks against a running QEMU, both ways. Method: real qemu-io and qemu-img processes on one file,
-//! spoken to over pipes; each case first shows that QEMU itself really has the file open.
+//! Locks against a running QEMU, both ways. Method: real qemu-io and qemu-img processes on one
+//! file, spoken to over pipes; each case first shows that QEMU itself really has the file open.
 
 #![allow(clippy::unwrap_used)] // A helper that fails fails its test.
 

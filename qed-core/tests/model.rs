@@ -1,8 +1,8 @@
 //! Random operations against a plain byte array.
 //!
-//! Goal: whatever is written, zeroed, discarded, flushed and reopened, reads back as the model says.
-//! Method: proptest over operations on images in memory, with and without a backing source, small
-//! clusters so that requests cross clusters, slices and tables.
+//! Goal: whatever is written, zeroed, discarded, flushed and reopened, reads back as the model
+//! says. Method: proptest over operations on images in memory, with and without a backing source,
+//! small clusters so that requests cross clusters, slices and tables.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -145,7 +145,7 @@ proptest! {
         length in 0..2 * SIZE as usize,
         background: bool,
     ) {
-        let backing = (0..length).map(|at| if at / 30_000 % 3 == 0 { 0 } else { (at / 512) as u8 | 1 });
-        run(&ops, 1 << bits, Some(backing.collect()), background);
+        let byte = |at| if at / 30_000 % 3 == 0 { 0 } else { (at / 512) as u8 | 1 };
+        run(&ops, 1 << bits, Some((0..length).map(byte).collect()), background);
     }
 }

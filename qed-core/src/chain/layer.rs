@@ -31,8 +31,8 @@ impl Layer {
     /// The extents of `length` bytes at `offset`, of this layer only.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the end
-    /// of the disk.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the
+    /// end of the disk.
     pub fn extents(&self, offset: u64, length: u64) -> Result<Extents<'_>> {
         self.image.extents(offset, length)
     }
@@ -50,8 +50,8 @@ impl Layer {
     }
 }
 
-/// Looks at the image at `path`. Of `options`, `backing` and `max_depth` have no meaning here, and the
-/// image is opened read-only in any case.
+/// Looks at the image at `path`. Of `options`, `backing` and `max_depth` have no meaning here, and
+/// the image is opened read-only in any case.
 ///
 /// # Errors
 /// As [`open`](super::open) of an image without a backing file.

@@ -1,9 +1,9 @@
 //! Opening: from a path or a descriptor to an [`Image`](crate::Image) over its backing files.
 //!
 //! An image is untrusted, and so is every name in it: which files are opened is decided by the
-//! caller's [`BackingPolicy`], never by the image alone (`docs/security.md`). Chains are collected in
-//! a loop from the top down, then built from the base up. `image` itself receives its backing file as
-//! a source and knows nothing of names.
+//! caller's [`BackingPolicy`], never by the image alone (`docs/security.md`). Chains are collected
+//! in a loop from the top down, then built from the base up. `image` itself receives its backing
+//! file as a source and knows nothing of names.
 
 pub(crate) mod file;
 mod layer;

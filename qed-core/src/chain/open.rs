@@ -1,9 +1,9 @@
 //! From an image's file to the image over its chain.
 //!
-//! First downward: each file is opened, locked and asked for its backing file, to the end. Then upward:
-//! each layer is built over the one below it. Nothing is written before the whole chain is there, for
-//! the image itself is built last. A loop does both, so a long chain costs no stack to open; reading
-//! through it does, and so its depth has a limit.
+//! First downward: each file is opened, locked and asked for its backing file, to the end. Then
+//! upward: each layer is built over the one below it. Nothing is written before the whole chain is
+//! there, for the image itself is built last. A loop does both, so a long chain costs no stack to
+//! open; reading through it does, and so its depth has a limit.
 
 use std::fs::File;
 use std::path::Path;
@@ -20,11 +20,11 @@ use crate::source::Source;
 /// Opens the QED image at `path` and its backing files.
 ///
 /// # Errors
-/// [`ErrorKind::NotQed`] and [`ErrorKind::Corrupt`] for what is no sound image, [`ErrorKind::Locked`]
-/// where another process holds one of the files, [`ErrorKind::Refused`] where
+/// [`ErrorKind::NotQed`] and [`ErrorKind::Corrupt`] for what is no sound image,
+/// [`ErrorKind::Locked`] where another process holds one of the files, [`ErrorKind::Refused`] where
 /// [`OpenOptions::backing`] does not allow a backing file, the chain names itself or is too long,
-/// [`ErrorKind::Unsupported`] for features and formats that are not built in; and what the operating
-/// system reports.
+/// [`ErrorKind::Unsupported`] for features and formats that are not built in; and what the
+/// operating system reports.
 pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Image> {
     let path = path.as_ref();
     let access = Access {
@@ -38,11 +38,11 @@ pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Image> {
 }
 
 /// Opens the QED image in `file`, which is open for reading, and for writing unless
-/// [`ImageSettings::read_only`] says otherwise. Its backing file is opened only where the policy is an
-/// explicit chain, a directory, or a function.
+/// [`ImageSettings::read_only`] says otherwise. Its backing file is opened only where the policy is
+/// an explicit chain, a directory, or a function.
 ///
-/// The image locks `file`, and sets O_DIRECT on it where the cache mode asks for that: both are shared
-/// with duplicates of it.
+/// The image locks `file`, and sets O_DIRECT on it where the cache mode asks for that: both are
+/// shared with duplicates of it.
 ///
 /// # Errors
 /// As [`open`].

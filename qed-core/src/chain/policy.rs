@@ -13,7 +13,8 @@ use super::probe::BackingFormat;
 use crate::error::Result;
 
 /// Which backing files an image may make us open. They are opened for reading alone, and they are
-/// regular files, or block devices where [`OpenOptions::block_devices`](super::OpenOptions) says so.
+/// regular files, or block devices where [`OpenOptions::block_devices`](super::OpenOptions) says
+/// so.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum BackingPolicy {
@@ -30,8 +31,8 @@ pub enum BackingPolicy {
     /// the directory of the image that holds it. An image opened by descriptor has no directory: as
     /// `Deny`.
     Follow,
-    /// These, from the image's backing file downward; the names in the images are not looked at. There
-    /// must be as many as the chain needs.
+    /// These, from the image's backing file downward; the names in the images are not looked at.
+    /// There must be as many as the chain needs.
     Chain(Vec<BackingSource>),
     /// What the function answers, which is called once for each backing file.
     Ask(Arc<AskBacking>),
@@ -54,8 +55,8 @@ pub struct BackingRequest<'a> {
     pub depth: u32,
 }
 
-/// A backing file as the caller gives it, with its format where the caller knows it. Without one the
-/// image's word counts, then the magic.
+/// A backing file as the caller gives it, with its format where the caller knows it. Without one
+/// the image's word counts, then the magic.
 #[derive(Clone, Debug)]
 pub struct BackingSource {
     pub(super) place: Given,
@@ -75,8 +76,8 @@ impl BackingSource {
         Self { place: Given::Path(path.into()), format: None }
     }
 
-    /// An open file. It is opened anew where the process may do that; else a duplicate is used, which
-    /// shares position, locks and O_DIRECT with `file`.
+    /// An open file. It is opened anew where the process may do that; else a duplicate is used,
+    /// which shares position, locks and O_DIRECT with `file`.
     #[must_use]
     pub fn file(file: impl Into<Arc<File>>) -> Self {
         Self { place: Given::File(file.into()), format: None }

@@ -49,8 +49,8 @@ impl BackingFormat {
 /// What the regular file or block device at `path` looks like.
 ///
 /// # Errors
-/// What the operating system reports; [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a file of
-/// another type.
+/// What the operating system reports; [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a file
+/// of another type.
 pub fn probe(path: impl AsRef<Path>) -> Result<Format> {
     let path = path.as_ref();
     let opened = open_path(path, ANY_DISK, "the file");

@@ -1,8 +1,8 @@
 //! From a backing name to an open file, by the caller's policy.
 //!
-//! Below a directory the kernel resolves (openat2), not a comparison of strings, so that neither `..`
-//! nor a link nor a rename that races with us leads out of it. Strings decide one thing alone: an
-//! absolute name that begins with the directory's own path is taken as relative to it.
+//! Below a directory the kernel resolves (openat2), not a comparison of strings, so that neither
+//! `..` nor a link nor a rename that races with us leads out of it. Strings decide one thing alone:
+//! an absolute name that begins with the directory's own path is taken as relative to it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -76,7 +76,8 @@ impl<'a> Resolver<'a> {
     /// Opens what the image at `from` names, the `depth`th backing file of the chain.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] where the policy does not allow it; what the operating system reports.
+    /// [`ErrorKind::Refused`] where the policy does not allow it; what the operating system
+    /// reports.
     pub(super) fn open(
         &mut self,
         from: &Whereabouts,
@@ -180,7 +181,8 @@ impl Root {
         Ok(Self { directory: Arc::new(opened.into()), path: Some(directory) })
     }
 
-    /// `name`, found in an image in `directory`, relative to the root. None: it cannot lie below it.
+    /// `name`, found in an image in `directory`, relative to the root. None: it cannot lie below
+    /// it.
     fn relative(&self, directory: &Path, name: &Path) -> Option<PathBuf> {
         if !name.is_absolute() {
             return Some(directory.join(name));
@@ -206,7 +208,8 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// The same file for reading, with a position and with locks of its own where this process may open it.
+/// The same file for reading, with a position and with locks of its own where this process may open
+/// it.
 fn reopened(file: &File) -> Result<File> {
     File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
         .or_else(|_| file.try_clone())

@@ -11,7 +11,8 @@ use std::path::Path;
 /// How often a name is resolved again because somebody renamed something on the way.
 const RACES: u32 = 128;
 
-/// Opens `path`, which resolves below `directory` in every step, with `flags` (`O_*`) and O_CLOEXEC.
+/// Opens `path`, which resolves below `directory` in every step, with `flags` (`O_*`) and
+/// O_CLOEXEC.
 ///
 /// # Errors
 /// `EXDEV` where the name leaves the directory, `ELOOP` at a magic link, `ENOSYS` before Linux 5.6.

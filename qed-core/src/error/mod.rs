@@ -1,8 +1,8 @@
 //! One error for every layer and every face of libqed.
 //!
-//! An [`Error`] has three readers: its [`ErrorKind`] is stable and meant for programs (the same kinds
-//! are the C codes and the Python classes), its text is one sentence for people that names the file
-//! and the offset, and its source keeps the operating system's own error for debugging.
+//! An [`Error`] has three readers: its [`ErrorKind`] is stable and meant for programs (the same
+//! kinds are the C codes and the Python classes), its text is one sentence for people that names
+//! the file and the offset, and its source keeps the operating system's own error for debugging.
 
 mod corruption;
 

@@ -94,13 +94,13 @@ impl Header {
             return Err(Corruption::L1Offset { found: l1 });
         }
         let maximum = self.geometry.max_image_size();
-        if self.image_size % SECTOR != 0 || self.image_size > maximum {
+        if !self.image_size.is_multiple_of(SECTOR) || self.image_size > maximum {
             return Err(Corruption::ImageSize { found: self.image_size, maximum });
         }
         if self.has_backing_file() {
             let (offset, size) = self.backing_words;
             let end = u64::from(offset) + u64::from(size);
-            let legal = size >= 1 && size <= MAX_BACKING_NAME && end <= header_bytes;
+            let legal = (1..=MAX_BACKING_NAME).contains(&size) && end <= header_bytes;
             if !legal || u64::from(offset) < HEADER_BYTES as u64 {
                 return Err(Corruption::BackingName { offset, size });
             }

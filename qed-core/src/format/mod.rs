@@ -1,6 +1,7 @@
 //! The bytes of the QED format and the values they stand for (`docs/format.md`, clauses F1 to F5).
 //!
-//! Parsing takes slices in and gives values out that cannot be invalid. No I/O, no locks, no unsafe.
+//! Parsing takes slices in and gives values out that cannot be invalid. No I/O, no locks, no
+//! unsafe.
 
 mod entry;
 mod features;

@@ -42,8 +42,8 @@ impl Image {
     /// The extents of `length` bytes at `offset`, as the tables say when each is asked for.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the end
-    /// of the disk.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the
+    /// end of the disk.
     pub fn extents(&self, offset: u64, length: u64) -> Result<Extents<'_>> {
         let checked = self.check_range(offset, length);
         checked.map_err(|error| self.named_error(error))?;

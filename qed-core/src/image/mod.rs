@@ -1,5 +1,6 @@
-//! The data plane: an [`Image`] executes plans. It moves bytes between the caller's buffers, the image
-//! file and the backing source, and holds no lock while it does. Knows nothing of how tables look.
+//! The data plane: an [`Image`] executes plans. It moves bytes between the caller's buffers, the
+//! image file and the backing source, and holds no lock while it does. Knows nothing of how tables
+//! look.
 
 mod buffers;
 mod extents;
@@ -26,9 +27,9 @@ use crate::storage::Storage;
 
 /// An open QED image. Every method may be called from any number of threads at once.
 ///
-/// Writes to different clusters run in parallel. A write that has returned is seen by every later read;
-/// it is stable when a later [`flush`](Self::flush) has returned. Dropping an image closes it as
-/// [`close`](Self::close) does, but nobody hears what failed.
+/// Writes to different clusters run in parallel. A write that has returned is seen by every later
+/// read; it is stable when a later [`flush`](Self::flush) has returned. Dropping an image closes it
+/// as [`close`](Self::close) does, but nobody hears what failed.
 #[derive(Debug)]
 pub struct Image {
     meta: Arc<Meta>,
@@ -39,16 +40,16 @@ pub struct Image {
 }
 
 impl Image {
-    /// Opens the image in `storage` over `backing`, which the caller has found by the image's backing
-    /// name; without one, unallocated clusters read as zeroes.
+    /// Opens the image in `storage` over `backing`, which the caller has found by the image's
+    /// backing name; without one, unallocated clusters read as zeroes.
     ///
-    /// A writable open repairs what NEED_CHECK announces (F5) and clears autoclear bits that it does not
-    /// know (F1); a read-only one changes nothing.
+    /// A writable open repairs what NEED_CHECK announces (F5) and clears autoclear bits that it
+    /// does not know (F1); a read-only one changes nothing.
     ///
     /// # Errors
     /// A clause of the format that is broken, a failed read, write or sync;
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where NEED_CHECK stands for damage that opening
-    /// cannot repair.
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) where NEED_CHECK stands for damage that
+    /// opening cannot repair.
     pub fn from_storage(
         storage: Arc<dyn Storage>,
         backing: Option<Arc<dyn Source>>,
@@ -85,7 +86,8 @@ impl Image {
         self.settings.read_only
     }
 
-    /// Makes every write, zeroing and discard that has returned stable: it survives any later crash.
+    /// Makes every write, zeroing and discard that has returned stable: it survives any later
+    /// crash.
     ///
     /// # Errors
     /// A write or sync failed. The image is then latched: nothing claims to be stable any more, and

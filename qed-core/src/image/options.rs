@@ -71,8 +71,8 @@ pub struct ImageSettings {
     pub l2_cache_size: u64,
     /// Entries that cannot be right read as unallocated instead of failing (read-only images).
     pub tolerate_bad_entries: bool,
-    /// A thread of the image's own extends the file ahead, writes dirty entries back and frees space.
-    /// Without it the same work is done by the calls that need it.
+    /// A thread of the image's own extends the file ahead, writes dirty entries back and frees
+    /// space. Without it the same work is done by the calls that need it.
     pub background: bool,
     /// The rules of the commit protocol that hold: all of them, but in tests that break one.
     pub rules: Rules,

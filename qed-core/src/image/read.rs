@@ -1,4 +1,5 @@
-//! Reading: each segment of a plan is one read of the file, a fill, or a read of the backing source.
+//! Reading: each segment of a plan is one read of the file, a fill, or a read of the backing
+//! source.
 
 use std::io::IoSliceMut;
 
@@ -12,8 +13,8 @@ impl Image {
     /// Fills `buffer` with the disk's bytes from `offset` on.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the end
-    /// of the disk (nothing is read then), a failed read, a table entry that cannot be right.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the
+    /// end of the disk (nothing is read then), a failed read, a table entry that cannot be right.
     pub fn pread(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.preadv(&mut [IoSliceMut::new(buffer)], offset)
     }

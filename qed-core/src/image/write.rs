@@ -12,9 +12,9 @@ impl Image {
     /// Writes `buffer` at `offset`; any offset and length. `flags`: [`Flags::FUA`].
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the end
-    /// of the disk (nothing is written then), a failed read or write. After a failure any part of the
-    /// range may read as new, the rest as before.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the
+    /// end of the disk (nothing is written then), a failed read or write. After a failure any part
+    /// of the range may read as new, the rest as before.
     pub fn pwrite(&self, buffer: &[u8], offset: u64, flags: Flags) -> Result<()> {
         self.pwritev(&[IoSlice::new(buffer)], offset, flags)
     }
@@ -49,8 +49,8 @@ impl Image {
         flags.contains(Flags::FUA) || self.settings.cache.writes_through()
     }
 
-    /// Moves the data and publishes it. Answers whether it is stable already: a forced write in place,
-    /// where no mapping waits for a flush, needs none.
+    /// Moves the data and publishes it. Answers whether it is stable already: a forced write in
+    /// place, where no mapping waits for a flush, needs none.
     pub(super) fn write_data(
         &self,
         buffers: &[IoSlice<'_>],
@@ -76,7 +76,8 @@ impl Image {
         Ok(stable)
     }
 
-    /// One write of the file: what fills the first cluster, the caller's bytes, what fills the last.
+    /// One write of the file: what fills the first cluster, the caller's bytes, what fills the
+    /// last.
     fn write_segment(
         &self,
         segment: &WriteSegment,

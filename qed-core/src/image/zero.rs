@@ -16,9 +16,9 @@ const PIECE: u64 = 1 << 20;
 impl Image {
     /// Makes `length` bytes at `offset` read as zeroes; any offset and length.
     ///
-    /// Without [`Flags::MAY_UNMAP`] allocated clusters stay allocated and are zeroed in place; with it
-    /// whole clusters are freed. [`Flags::NO_FALLBACK`] fails where zeroes would have to be written as
-    /// data. [`Flags::FUA`] makes the zeroes stable.
+    /// Without [`Flags::MAY_UNMAP`] allocated clusters stay allocated and are zeroed in place; with
+    /// it whole clusters are freed. [`Flags::NO_FALLBACK`] fails where zeroes would have to be
+    /// written as data. [`Flags::FUA`] makes the zeroes stable.
     ///
     /// # Errors
     /// As [`pwrite`](Self::pwrite);
@@ -27,8 +27,8 @@ impl Image {
         self.zero_request(offset, length, flags).map_err(|error| self.named_error(error))
     }
 
-    /// Frees the whole clusters inside `length` bytes at `offset`; they read as zeroes. What lies in
-    /// clusters covered in part stays. Does nothing with [`DiscardMode::Ignore`].
+    /// Frees the whole clusters inside `length` bytes at `offset`; they read as zeroes. What lies
+    /// in clusters covered in part stays. Does nothing with [`DiscardMode::Ignore`].
     ///
     /// # Errors
     /// As [`pwrite`](Self::pwrite).
@@ -65,8 +65,8 @@ impl Image {
         if self.is_forced(flags) { self.meta.flush() } else { Ok(()) }
     }
 
-    /// The clusters that `offset..end` covers whole; the last one of the disk counts as whole where its
-    /// part of the disk is covered.
+    /// The clusters that `offset..end` covers whole; the last one of the disk counts as whole where
+    /// its part of the disk is covered.
     fn whole_clusters(&self, offset: u64, end: u64) -> (GuestCluster, u64) {
         let size = self.meta.geometry.cluster_size();
         let first = offset.div_ceil(size);

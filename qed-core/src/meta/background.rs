@@ -1,10 +1,10 @@
 //! The image's own thread: work that no request should wait for.
 //!
-//! It extends the file ahead of need and makes that durable (C2), writes entries back that have been
-//! unstable for long or are many, punches freed clusters (C10), and scans once for free space (C15).
-//! It starts at the session's first change and ends at close. Without it the calls that need the work
-//! do it themselves. Nothing it fails at is lost: a failed sync or metadata write latches the storage,
-//! and the next flush reports that.
+//! It extends the file ahead of need and makes that durable (C2), writes entries back that have
+//! been unstable for long or are many, punches freed clusters (C10), and scans once for free space
+//! (C15). It starts at the session's first change and ends at close. Without it the calls that need
+//! the work do it themselves. Nothing it fails at is lost: a failed sync or metadata write latches
+//! the storage, and the next flush reports that.
 
 use std::time::Duration;
 
@@ -82,7 +82,8 @@ impl Meta {
         self.background.orders.lock().thread = started.ok();
     }
 
-    /// Writes back inline or asks the thread to, when many slices are unstable. `count` of them are.
+    /// Writes back inline or asks the thread to, when many slices are unstable. `count` of them
+    /// are.
     pub(super) fn bound_unstable(&self, count: usize) {
         let most = self.cache.capacity() / 2;
         if count > most {
@@ -95,7 +96,8 @@ impl Meta {
 
     fn run_background(&self) {
         if !self.space.is_scanned() {
-            // Without the scan's free space the file grows at its end: slower to shrink, never wrong.
+            // Without the scan's free space the file grows at its end: slower to shrink, never
+            // wrong.
             let _ = self.scan_in_background();
         }
         while self.background.wait() {

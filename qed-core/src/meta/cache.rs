@@ -3,8 +3,8 @@
 //! A look-up takes a shard's lock for reading, never exclusively. A miss reads one slice.
 //!
 //! Invariants:
-//! 1. A slice is in the map before its bytes are read, and whoever else wants it waits for that read:
-//!    two readings of one slice never meet.
+//! 1. A slice is in the map before its bytes are read, and whoever else wants it waits for that
+//!    read: two readings of one slice never meet.
 //! 2. A slice that anybody holds, the list of unstable slices included, is never evicted; so nobody
 //!    changes one object while another is read again from the disk.
 

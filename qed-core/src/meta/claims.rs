@@ -1,7 +1,8 @@
 //! Guest clusters whose mapping is being changed: one change at a time for each, in arrival order.
 //!
-//! Changes of different clusters run in parallel. A claim is logical: it is held while data moves, no
-//! lock is. Whoever takes several claims takes them in ascending order, so nobody waits in a circle.
+//! Changes of different clusters run in parallel. A claim is logical: it is held while data moves,
+//! no lock is. Whoever takes several claims takes them in ascending order, so nobody waits in a
+//! circle.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,12 +1,12 @@
 //! What a sync covers, and who syncs.
 //!
-//! Syncs are numbered in the order of their issue. An event takes a [`Stamp`] when it has completed:
-//! the number of syncs issued so far. A sync covers an event if it was *issued* after the event
-//! completed and succeeded, that is, if its number is above the stamp. Everything the protocol says
-//! about "after a sync" is a comparison of these two numbers.
+//! Syncs are numbered in the order of their issue. An event takes a [`Stamp`] when it has
+//! completed: the number of syncs issued so far. A sync covers an event if it was *issued* after
+//! the event completed and succeeded, that is, if its number is above the stamp. Everything the
+//! protocol says about "after a sync" is a comparison of these two numbers.
 //!
-//! Callers that want a sync at the same time share one: whoever comes while a sync is in flight waits
-//! for it and, where it began too early for them, one of the waiters issues the next.
+//! Callers that want a sync at the same time share one: whoever comes while a sync is in flight
+//! waits for it and, where it began too early for them, one of the waiters issues the next.
 
 use std::sync::Arc;
 

@@ -38,8 +38,8 @@ impl Meta {
         Ok(())
     }
 
-    /// Writes the map where it has room behind the header and nobody else's bytes stand (F1.2); its bit
-    /// follows when it is stable.
+    /// Writes the map where it has room behind the header and nobody else's bytes stand (F1.2); its
+    /// bit follows when it is stable.
     fn save_free_map(&self, length: u64, free: &RangeSet) -> Result<bool> {
         let header = self.header.get();
         let Some(area) = freemap::area(&header) else { return Ok(false) };

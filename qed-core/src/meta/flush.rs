@@ -1,9 +1,10 @@
 //! Publishing to the disk: unordered entries out, sync, ordered entries out, sync (C4 to C7).
 //!
-//! A flush owes stability to every slice that is unstable when it is called. After phase 1 every value
-//! that was safe at the call stands in an image that has landed, whoever wrote it. S1 covers those
-//! images, the data of every waiting entry and the mapped writes. Phase 2 writes what S1 made safe, S2
-//! makes it stable. A sync that has nothing to cover any more is left out, so the usual flush costs one.
+//! A flush owes stability to every slice that is unstable when it is called. After phase 1 every
+//! value that was safe at the call stands in an image that has landed, whoever wrote it. S1 covers
+//! those images, the data of every waiting entry and the mapped writes. Phase 2 writes what S1 made
+//! safe, S2 makes it stable. A sync that has nothing to cover any more is left out, so the usual
+//! flush costs one.
 
 use std::sync::Arc;
 

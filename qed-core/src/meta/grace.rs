@@ -1,11 +1,13 @@
-//! Requests in flight, counted by epochs, so that a cluster is not handed out while one holds it (C9).
+//! Requests in flight, counted by epochs, so that a cluster is not handed out while one holds it
+//! (C9).
 //!
 //! A request enters before it looks at a table and leaves when its I/O has ended: two atomic
-//! operations on a counter of its own processor's, no lock. A cluster unlinked at epoch `r` may still
-//! be in the hands of requests that entered at `r` or before.
+//! operations on a counter of its own processor's, no lock. A cluster unlinked at epoch `r` may
+//! still be in the hands of requests that entered at `r` or before.
 //!
 //! Invariants:
-//! 1. The epoch moves from `e` to `e + 1` only when no request that entered at `e - 1` is in flight.
+//! 1. The epoch moves from `e` to `e + 1` only when no request that entered at `e - 1` is in
+//!    flight.
 //! 2. A request in flight since `e` therefore holds the epoch at `e + 1` or less.
 //! 3. So at epoch `r + 2` every request that can have seen the cluster has left.
 
@@ -50,7 +52,8 @@ impl Grace {
         Self { epoch: AtomicU64::new(2), shards: Default::default() }
     }
 
-    /// A request begins; tables it reads from here on name clusters that stay its own till it leaves.
+    /// A request begins; tables it reads from here on name clusters that stay its own till it
+    /// leaves.
     pub(crate) fn enter(&self) -> Request<'_> {
         let shard = &self.shards[shard_of_thread()];
         loop {
@@ -70,8 +73,8 @@ impl Grace {
         Epoch(self.epoch.load(SeqCst))
     }
 
-    /// Whether every request that can have seen what was unlinked at `epoch` has left (3). Moves the
-    /// epoch on where nothing stands in its way; never waits.
+    /// Whether every request that can have seen what was unlinked at `epoch` has left (3). Moves
+    /// the epoch on where nothing stands in its way; never waits.
     pub(crate) fn has_passed(&self, epoch: Epoch) -> bool {
         while self.epoch.load(SeqCst) < epoch.0 + 2 {
             if !self.try_advance() {

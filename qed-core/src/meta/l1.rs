@@ -1,7 +1,7 @@
 //! The L1 table in memory, whole, and which clusters hold tables.
 //!
-//! Only the entries that the image's size uses are kept: at most 2^21, 16 MiB, for any legal header.
-//! L1 slices are never evicted.
+//! Only the entries that the image's size uses are kept: at most 2^21, 16 MiB, for any legal
+//! header. L1 slices are never evicted.
 
 use std::io::IoSliceMut;
 use std::sync::Arc;
@@ -103,8 +103,8 @@ impl L1 {
         })
     }
 
-    /// Claims the clusters of the table that `word` names; false where it can be none (F3.2, F3.4) or
-    /// another entry's table overlaps it.
+    /// Claims the clusters of the table that `word` names; false where it can be none (F3.2, F3.4)
+    /// or another entry's table overlaps it.
     fn take_table(&self, word: u64, usable: u64) -> bool {
         let bytes = self.geometry.table_bytes();
         let end = word.checked_add(bytes);

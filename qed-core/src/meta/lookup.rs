@@ -55,7 +55,8 @@ impl Meta {
         Ok(ReadPlan { segments, _request: request })
     }
 
-    /// The first run of one place in the `length` bytes at `offset`; it ends at a slice at the latest.
+    /// The first run of one place in the `length` bytes at `offset`; it ends at a slice at the
+    /// latest.
     ///
     /// # Errors
     /// As [`plan_read`](Self::plan_read).

@@ -1,9 +1,9 @@
 //! The metadata plane: tables, their cache, allocation, free space, and publishing to the disk.
 //!
-//! Every engine lock and every metadata write is in this folder. A request asks for a plan ([`lookup`],
-//! [`write_plan`], [`zero_plan`]), moves its data with no lock held, and publishes; [`flush`] brings
-//! what was published to the disk by the rules of `docs/crash-consistency.md`. Nothing here knows of
-//! the guest's buffers.
+//! Every engine lock and every metadata write is in this folder. A request asks for a plan
+//! ([`lookup`], [`write_plan`], [`zero_plan`]), moves its data with no lock held, and publishes;
+//! [`flush`] brings what was published to the disk by the rules of `docs/crash-consistency.md`.
+//! Nothing here knows of the guest's buffers.
 
 mod background;
 mod base;

@@ -24,12 +24,12 @@ use crate::source::Source;
 use crate::storage::{Latch, Storage};
 
 impl Meta {
-    /// Opens the image in `storage` over `backing`. A writable open honours NEED_CHECK (F5) and clears
-    /// autoclear bits it does not know (F1); a read-only one changes nothing.
+    /// Opens the image in `storage` over `backing`. A writable open honours NEED_CHECK (F5) and
+    /// clears autoclear bits it does not know (F1); a read-only one changes nothing.
     ///
     /// # Errors
-    /// A broken clause of the format, a failed read; at a writable open also damage behind NEED_CHECK,
-    /// a failed write or sync.
+    /// A broken clause of the format, a failed read; at a writable open also damage behind
+    /// NEED_CHECK, a failed write or sync.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
         backing: Option<Arc<dyn Source>>,

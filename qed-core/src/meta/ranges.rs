@@ -24,11 +24,13 @@ impl RangeSet {
     }
 
     /// Clusters in the set.
+    #[cfg(test)]
     pub(crate) fn len_total(&self) -> u64 {
         self.total
     }
 
     /// Runs in the set.
+    #[cfg(test)]
     pub(crate) fn run_count(&self) -> usize {
         self.runs.len()
     }

@@ -56,8 +56,8 @@ impl Space {
         !state.released.is_empty() || !state.punchable.is_empty()
     }
 
-    /// Gives the disk space of freed clusters back. They are handed out again after the next sync. A
-    /// punch that fails leaves its clusters merely reused.
+    /// Gives the disk space of freed clusters back. They are handed out again after the next sync.
+    /// A punch that fails leaves its clusters merely reused.
     pub(crate) fn punch_freed(&self, clock: &Clock, grace: &Grace) {
         loop {
             let taken = {
@@ -119,8 +119,8 @@ impl Space {
         self.lock().scanned
     }
 
-    /// The clusters of the file up to the last one in use, and what is free below that: what the file
-    /// can be cut to. For a flushed image without requests.
+    /// The clusters of the file up to the last one in use, and what is free below that: what the
+    /// file can be cut to. For a flushed image without requests.
     pub(crate) fn tail(&self, clock: &Clock, grace: &Grace) -> (u64, RangeSet) {
         let mut state = self.lock();
         self.advance(&mut state, clock, grace);

@@ -1,7 +1,7 @@
 //! Repair of what other writers' crashes leave: dangling entries are set to 0 (C12, F5).
 //!
-//! A repair is stable before the file grows: extension alone would turn a dangling entry into a second
-//! reference to whatever is allocated there next.
+//! A repair is stable before the file grows: extension alone would turn a dangling entry into a
+//! second reference to whatever is allocated there next.
 
 use std::io::IoSliceMut;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::format::{
 };
 
 impl Meta {
-    /// At a writable open: unknown autoclear bits go, durably, and so does what NEED_CHECK announces.
+    /// At a writable open: unknown autoclear bits go, durably, and so does what NEED_CHECK
+    /// announces.
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`] where NEED_CHECK stands for more than dangling entries.

@@ -1,12 +1,12 @@
 //! What a writable session does before its first change (C1, C12, C13), and repair at open (F5).
 //!
 //! ```text
-//! open --> unchanged --begin_changes--> FREE_MAP cleared, one sync, tables known sound --> changing
+//! open --> unchanged --begin_changes--> FREE_MAP cleared, one sync, tables sound --> changing
 //! ```
 //!
 //! Until then the file is as it was found. What was read of it may have been written by a killed
-//! process and stand in the page cache alone; the sync makes it stable, and only then may anything be
-//! allocated, freed, repaired or vouched for.
+//! process and stand in the page cache alone; the sync makes it stable, and only then may anything
+//! be allocated, freed, repaired or vouched for.
 
 use super::Meta;
 use super::ranges::RangeSet;
@@ -187,15 +187,16 @@ impl Meta {
         let header = self.header.get();
         let mut suspects = Vec::new();
         let scanned = scan(&*self.storage, &header, length_at_open, &mut |bad: BadEntry| {
-            // The session's own new clusters lie past the end found at open: they only look dangling.
+            // The session's own new clusters lie past the end found at open: they only look
+            // dangling.
             if !bad.is_dangling() {
                 suspects.push(bad);
             }
             Ok(())
         })?;
         if !suspects.is_empty() || scanned.unreadable > 0 {
-            // A cluster that moved from one guest cluster to another meanwhile looks like a duplicate.
-            // Without certainty nothing below the end found at open is handed out.
+            // A cluster that moved from one guest cluster to another meanwhile looks like a
+            // duplicate. Without certainty nothing below the end found at open is handed out.
             return Ok(());
         }
         self.space.adopt(self.unreferenced(&scanned))

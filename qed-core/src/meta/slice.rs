@@ -4,8 +4,8 @@
 //! stand behind the slice's lock. At most one image of a slice is in flight (C8), so an older image
 //! can never land on a newer one.
 //!
-//! A word that was found on disk and cannot be right is remembered as bad: using it is an error, and
-//! only a repair replaces it.
+//! A word that was found on disk and cannot be right is remembered as bad: using it is an error,
+//! and only a repair replaces it.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -131,8 +131,8 @@ impl Slice {
         Ok(word)
     }
 
-    /// Makes `changes` visible to every later look-up. Words of clusters that can be released at once
-    /// are given to `release`.
+    /// Makes `changes` visible to every later look-up. Words of clusters that can be released at
+    /// once are given to `release`.
     pub(crate) fn publish(
         &self,
         changes: &[Change],
@@ -196,8 +196,8 @@ impl Slice {
         needs(&self.versions.lock())
     }
 
-    /// Drops the versions of entries that have become stable; clusters that are thereby released go to
-    /// `release`. The guard tells whether all entries are stable now.
+    /// Drops the versions of entries that have become stable; clusters that are thereby released go
+    /// to `release`. The guard tells whether all entries are stable now.
     pub(crate) fn settle(
         &self,
         clock: &Clock,

@@ -1,13 +1,14 @@
 //! Which clusters of the file are free, and of what kind.
 //!
 //! ```text
-//!  past the end --extend--> fresh --allocate--> in use --unlinked, no entry on disk--> released
-//!       fresh <--punch, sync-- punched <--no request holds it-- released --(cannot punch)--> reused
+//! past the end --extend--> fresh --allocate--> in use --unlinked, no entry on disk--> released
+//! released --no request holds it--> punched --sync--> fresh, or where nothing punches: reused
 //! ```
 //!
 //! Invariants:
 //! 1. A cluster is in at most one of these sets.
-//! 2. *Fresh* clusters read as zeroes and no possible state of the disk holds anything else there (C3).
+//! 2. *Fresh* clusters read as zeroes and no possible state of the disk holds anything else there
+//!    (C3).
 //! 3. Free space is an optimisation, never an authority: what is not known to be free is in use.
 //! 4. Below the end found at open nothing is handed out that the scan, a valid free map or this
 //!    session's own frees have not shown to be free (C15).

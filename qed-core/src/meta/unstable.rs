@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::slice::{Slice, SliceKey};
 use crate::sync::{Mutex, Rank};
 
-/// Slices that hold an unstable entry, in the order of the tables. A slice enters and leaves under its
-/// own lock, so that its place here always agrees with its versions.
+/// Slices that hold an unstable entry, in the order of the tables. A slice enters and leaves under
+/// its own lock, so that its place here always agrees with its versions.
 #[derive(Debug)]
 pub(crate) struct Unstable {
     slices: Mutex<BTreeMap<SliceKey, (Arc<Slice>, Instant)>>,

@@ -11,8 +11,8 @@
 //! 2. `wait` is there if and only if `newest` is not safe yet; a waiting value is never replaced by
 //!    another waiting one (it "never stacks"): 0 and 1 are safe at once, data is written in place.
 //! 3. `imaged` is what the last image of the sector, issued or landed, holds.
-//! 4. A replaced cluster is released when an image that does not name it has landed and a sync covers
-//!    that; at once if no image ever named it.
+//! 4. A replaced cluster is released when an image that does not name it has landed and a sync
+//!    covers that; at once if no image ever named it.
 
 use super::clock::{Clock, Stamp};
 use super::rules::{Rule, Rules};
@@ -36,7 +36,8 @@ pub(crate) struct Version {
     imaged: u64,
     /// The state of the image that holds `imaged`; `None` when that is stable.
     image: Option<Progress>,
-    /// Words this entry named before and a disk may still name, with the image that leaves them out.
+    /// Words this entry named before and a disk may still name, with the image that leaves them
+    /// out.
     retired: Vec<(u64, Progress)>,
 }
 
@@ -46,9 +47,9 @@ impl Version {
         Self { safe: word, wait: None, imaged: word, image: None, retired: Vec::new() }
     }
 
-    /// The entry's newest value changes from `old` to `new`, safe after `wait` or at once. `retires`
-    /// says that `old` names a cluster which is thereby unlinked; it is given back where it can be
-    /// released at once.
+    /// The entry's newest value changes from `old` to `new`, safe after `wait` or at once.
+    /// `retires` says that `old` names a cluster which is thereby unlinked; it is given back where
+    /// it can be released at once.
     pub(crate) fn replace(
         &mut self,
         old: u64,
@@ -128,8 +129,8 @@ impl Version {
         }
     }
 
-    /// Gives the words that are released by what syncs have covered to `release`, and says whether the
-    /// entry is stable and needs no version any more.
+    /// Gives the words that are released by what syncs have covered to `release`, and says whether
+    /// the entry is stable and needs no version any more.
     pub(crate) fn settle(
         &mut self,
         clock: &Clock,

@@ -1,8 +1,8 @@
 //! Plans for writes: in place where a cluster is mapped, into new clusters elsewhere (C3, C4, C16).
 //!
-//! A plan is a guard. While it lives, its guest clusters are claimed and the clusters it names stay its
-//! own. Dropped before it is published, its new clusters go back to free space: as fresh ones if no
-//! byte has moved yet, as reused ones otherwise.
+//! A plan is a guard. While it lives, its guest clusters are claimed and the clusters it names stay
+//! its own. Dropped before it is published, its new clusters go back to free space: as fresh ones
+//! if no byte has moved yet, as reused ones otherwise.
 
 use std::sync::Arc;
 
@@ -122,8 +122,8 @@ impl WritePlan<'_> {
         self.moving = true;
     }
 
-    /// Whether a forced write of this plan's data is stable as it stands: everything is in place, and
-    /// every entry on the way there is stable in this session.
+    /// Whether a forced write of this plan's data is stable as it stands: everything is in place,
+    /// and every entry on the way there is stable in this session.
     pub(crate) fn is_stable_in_place(&self) -> bool {
         self.entries.is_empty()
             && self.segments.first().is_some_and(|segment| {
@@ -264,8 +264,8 @@ struct Filling {
 }
 
 impl Filling {
-    /// The fill of guest bytes `from..to` of the cluster. Fresh space needs none where the guest reads
-    /// zeroes; everything else is filled, past the image's end too (C16, F3.8).
+    /// The fill of guest bytes `from..to` of the cluster. Fresh space needs none where the guest
+    /// reads zeroes; everything else is filled, past the image's end too (C16, F3.8).
     fn part(&self, meta: &Meta, from: u64, to: u64) -> Option<Fill> {
         debug_assert!(self.start <= from && from <= to);
         let to = if meta.settings.rules.breaks(Rule::FillToTheEnd) {

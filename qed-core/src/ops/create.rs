@@ -1,7 +1,9 @@
-//! Creating images: what is asked for is judged first, then the image appears under its name at once.
+//! Creating images: what is asked for is judged first, then the image appears under its name at
+//! once.
 //!
-//! A failed create leaves nothing behind (F4). The names and sizes are the caller's; the backing file is
-//! opened only where its size or its format has to be found out, and nothing it names is opened.
+//! A failed create leaves nothing behind (F4). The names and sizes are the caller's; the backing
+//! file is opened only where its size or its format has to be found out, and nothing it names is
+//! opened.
 
 mod format;
 mod place;
@@ -33,7 +35,8 @@ pub struct CreateOptions {
     pub cluster_size: u64,
     /// Clusters in a table: a power of two from 1 to 16.
     pub table_size: u64,
-    /// The backing file's name, stored as it is. A relative one is relative to the new image's directory.
+    /// The backing file's name, stored as it is. A relative one is relative to the new image's
+    /// directory.
     pub backing: Option<PathBuf>,
     /// The backing file's format; found by its magic where it is not given.
     pub backing_format: Option<BackingFormat>,
@@ -63,16 +66,16 @@ impl Default for CreateOptions {
     }
 }
 
-/// Creates an image at `path`. It appears there whole; on failure nothing does, and a file that was to be
-/// replaced stays.
+/// Creates an image at `path`. It appears there whole; on failure nothing does, and a file that was
+/// to be replaced stays.
 ///
-/// With [`CreateOptions::overwrite`] a symbolic link is followed, and the file it leads to is replaced by
-/// a new one with the same owner and permissions.
+/// With [`CreateOptions::overwrite`] a symbolic link is followed, and the file it leads to is
+/// replaced by a new one with the same owner and permissions.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`] for options that make no legal image, [`ErrorKind::AlreadyExists`],
-/// [`ErrorKind::Locked`] where a process uses the image to be replaced or writes to the backing file; what
-/// the operating system reports.
+/// [`ErrorKind::InvalidArgument`] for options that make no legal image,
+/// [`ErrorKind::AlreadyExists`], [`ErrorKind::Locked`] where a process uses the image to be
+/// replaced or writes to the backing file; what the operating system reports.
 pub fn create(path: impl AsRef<Path>, options: &CreateOptions) -> Result<()> {
     let path = path.as_ref();
     create_at(path, options).map_err(|error| error.in_file(path))
@@ -94,8 +97,8 @@ fn create_at(path: &Path, options: &CreateOptions) -> Result<()> {
 }
 
 /// Makes an image of `file`, which is open for reading and writing, and empty unless
-/// [`CreateOptions::overwrite`] is set. On failure it is empty. A relative backing name has no directory
-/// here, so its size and format must be given.
+/// [`CreateOptions::overwrite`] is set. On failure it is empty. A relative backing name has no
+/// directory here, so its size and format must be given.
 ///
 /// # Errors
 /// As [`create`].
@@ -128,7 +131,8 @@ fn geometry(options: &CreateOptions) -> Result<Geometry> {
     legal.map_err(|illegal| Error::invalid(illegal.to_string()))
 }
 
-/// What is to be created in `directory`, once the backing file was asked for what the caller left open.
+/// What is to be created in `directory`, once the backing file was asked for what the caller left
+/// open.
 fn plan(
     geometry: Geometry,
     directory: Option<&Path>,

@@ -1,8 +1,8 @@
 //! Options by name: one table that C, Python and the command line share.
 //!
-//! A name that is not known, a value that is none of an option's, and an option given to a call that
-//! it does not apply to are errors that list what is known; nothing is ever ignored. So the options
-//! grow without a change of any interface.
+//! A name that is not known, a value that is none of an option's, and an option given to a call
+//! that it does not apply to are errors that list what is known; nothing is ever ignored. So the
+//! options grow without a change of any interface.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,8 +44,8 @@ impl NamedOptions {
     /// Sets the option `name`; the last value counts.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a name or a value that is
-    /// not known.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a name or a value that
+    /// is not known.
     pub fn set(&mut self, name: &str, value: OptionValue) -> Result<()> {
         let Some((name, calls, read)) = KNOWN.iter().find(|known| known.0 == name) else {
             let known = names(|_| true);

@@ -3,12 +3,12 @@
 use crate::error::{Error, Result};
 
 /// The bytes that `text` says: a number, perhaps with a decimal fraction, and a unit: none or B for
-/// bytes, k M G T P E for powers of 1024, in either case. A fraction needs a unit, and what of it is
-/// less than a byte is dropped.
+/// bytes, k M G T P E for powers of 1024, in either case. A fraction needs a unit, and what of it
+/// is less than a byte is dropped.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for anything else, and for what
-/// passes 64 bits.
+/// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for anything else, and for
+/// what passes 64 bits.
 pub fn parse_size(text: &str) -> Result<u64> {
     parse(text).ok_or_else(|| {
         let known = "a number of bytes, or one with k, M, G, T, P or E behind it";

@@ -1,4 +1,5 @@
-//! The latch: after a failed sync or metadata write, nothing claims to be stable any more (rule C17).
+//! The latch: after a failed sync or metadata write, nothing claims to be stable any more (rule
+//! C17).
 //!
 //! Owns one fact, what failed first. A sync, a write of metadata or a write with forced unit access
 //! that fails sets it, for good; from then on every change and every sync fails with an error that

@@ -1,5 +1,5 @@
-//! Changes kept in memory over a storage that stays as it is: for trying a repair, or a state that a
-//! crash could leave, on a real file.
+//! Changes kept in memory over a storage that stays as it is: for trying a repair, or a state that
+//! a crash could leave, on a real file.
 //!
 //! A page that was written is present in memory. Of what is absent, ranges that were punched,
 //! zeroed or cut off are *hidden* and read as zeroes; the rest reads from the base. The base must

@@ -100,7 +100,8 @@ impl Pages {
         self.present.len() as u64
     }
 
-    /// Whether the byte at `offset` is present, and for how many bytes, at most `limit`, that goes on.
+    /// Whether the byte at `offset` is present, and for how many bytes, at most `limit`, that goes
+    /// on.
     pub(super) fn run(&self, offset: u64, limit: u64) -> (bool, u64) {
         let first = offset / PAGE;
         let here = self.contains(first);

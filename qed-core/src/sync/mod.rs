@@ -1,8 +1,8 @@
 //! Locks with ranks, and the one place that names a threading library.
 //!
-//! Every lock of the engine has a [`Rank`]; a thread takes locks in ascending rank only, which debug
-//! builds check (`docs/concurrency.md`). With the feature `shuttle` the same types run under a
-//! scheduler that explores interleavings, so that small protocols can be model-checked.
+//! Every lock of the engine has a [`Rank`]; a thread takes locks in ascending rank only, which
+//! debug builds check (`docs/concurrency.md`). With the feature `shuttle` the same types run under
+//! a scheduler that explores interleavings, so that small protocols can be model-checked.
 
 mod rank;
 

@@ -43,8 +43,8 @@ impl CreateSpec {
     /// The same image over the backing file `name`, which is stored as it is.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a name that is empty, too
-    /// long for the header cluster (F1.4) or for any reader, or holds a NUL (F1.3).
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a name that is empty,
+    /// too long for the header cluster (F1.4) or for any reader, or holds a NUL (F1.3).
     pub fn with_backing(mut self, name: &[u8], raw: bool) -> Result<Self> {
         let room = self.header.header_bytes() - u64::from(NAME_OFFSET);
         let most = room.min(MAX_BACKING_NAME.into());

@@ -1,7 +1,7 @@
 //! Where a new image goes: built under a name of its own in the same directory, then renamed.
 //!
-//! So the final name never stands for half an image. A failed create removes what it built; one that
-//! is killed leaves a file called `.qed-create-...`, which nobody takes for an image of his.
+//! So the final name never stands for half an image. A failed create removes what it built; one
+//! that is killed leaves a file called `.qed-create-...`, which nobody takes for an image of his.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};

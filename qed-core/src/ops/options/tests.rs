@@ -29,8 +29,8 @@ fn sample(name: &str) -> OptionValue {
 
 #[test]
 fn every_option_works_where_the_table_says_and_only_there() {
-    // Goal: the table and the two apply functions agree. Method: each option alone; where it applies it
-    // changes the options' text, where it does not the call names it and lists its own.
+    // Goal: the table and the two apply functions agree. Method: each option alone; where it
+    // applies it changes the options' text, where it does not the call names it and lists its own.
     let (open, create) = (OpenOptions::default(), CreateOptions::default());
     for (name, calls, _) in KNOWN {
         let options = set(name, sample(name)).unwrap();

@@ -1,4 +1,5 @@
-//! What a file demands of direct I/O, and what its disk writes whole: found by asking, never assumed.
+//! What a file demands of direct I/O, and what its disk writes whole: found by asking, never
+//! assumed.
 //!
 //! Asked in this order: statx, the block device itself, trial reads; where nobody answers, 4096
 //! bytes, which every disk accepts.

@@ -116,7 +116,8 @@ mod tests {
                 })
             });
             wait_begun.recv().unwrap();
-            // With errors of its own, the second one need not wait: it returns while the first runs.
+            // With errors of its own, the second one need not wait: it returns while the first
+            // runs.
             syncs.run(true, || Ok(())).unwrap();
             let quick = scope.spawn(|| {
                 syncs.run(false, || {
