@@ -108,6 +108,13 @@ impl Image {
         self.meta.close().map_err(|error| self.named_error(error))
     }
 
+    /// Whether all free space of the file is known: the scan of a session that allocates is done.
+    #[cfg(feature = "rule-switches")]
+    #[must_use]
+    pub fn has_scanned(&self) -> bool {
+        self.meta.has_scanned()
+    }
+
     /// Fails where `length` bytes at `offset` do not lie on the disk.
     fn check_range(&self, offset: u64, length: u64) -> Result<()> {
         let size = self.size();

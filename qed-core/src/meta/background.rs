@@ -111,9 +111,7 @@ impl Meta {
         if self.unstable.oldest().is_some_and(|age| age > OLDEST) || self.unstable.len() > most {
             self.flush()?;
         }
-        if self.space.has_freed() {
-            self.space.punch_freed(&self.clock, &self.grace);
-        }
+        self.space.punch_freed(&self.clock, &self.grace);
         Ok(())
     }
 }

@@ -33,6 +33,8 @@ impl Meta {
         self.settle(&owed);
         if !self.settings.background {
             self.space.punch_freed(&self.clock, &self.grace);
+        } else if self.space.reclaim(&self.clock, &self.grace) {
+            self.background.kick();
         }
         Ok(())
     }

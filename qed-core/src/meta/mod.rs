@@ -104,6 +104,12 @@ impl Meta {
         self.clock.note_data();
     }
 
+    /// Whether all free space below the end found at open is known.
+    #[cfg(feature = "rule-switches")]
+    pub(crate) fn has_scanned(&self) -> bool {
+        self.space.is_scanned()
+    }
+
     fn allocate(&self, wanted: u64) -> Result<Run> {
         let run = self.space.allocate(wanted, &self.clock, &self.grace)?;
         if self.space.is_short() {

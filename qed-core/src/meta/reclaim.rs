@@ -50,9 +50,10 @@ impl Space {
         state.punched = punched;
     }
 
-    /// Whether freed clusters wait for a punch or for requests to end.
-    pub(crate) fn has_freed(&self) -> bool {
-        let state = self.lock();
+    /// Moves freed clusters on without I/O; whether some wait for a punch or for requests to end.
+    pub(crate) fn reclaim(&self, clock: &Clock, grace: &Grace) -> bool {
+        let mut state = self.lock();
+        self.advance(&mut state, clock, grace);
         !state.released.is_empty() || !state.punchable.is_empty()
     }
 

@@ -81,4 +81,11 @@ impl Rules {
     pub fn without(rule: Rule) -> Self {
         Self { broken: 1 << rule as u32 }
     }
+
+    /// Whether a rule is broken.
+    #[cfg(feature = "rule-switches")]
+    #[must_use]
+    pub fn break_any(self) -> bool {
+        self.broken != 0
+    }
 }

@@ -1,0 +1,73 @@
+//! C8 and C9: older images, and requests that are still on their way.
+
+use qed_core::Rule;
+use qed_core::storage::{CallKind, Trigger};
+
+use crate::rig::{C, Rig, shows};
+
+#[test]
+fn c08_an_older_image_never_lands_last() {
+    // The image of a sector with G1's entry is held; one with G2's as well would overtake it.
+    shows(Rule::OneWriteInFlight, |rules| {
+        let rig = Rig::new(rules);
+        rig.write(0, C);
+        rig.flush();
+        rig.flush();
+        rig.write(C, C);
+        let table_write = rig.fault.hold(Trigger::on(CallKind::Write).metadata(true));
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| rig.flush());
+            table_write.wait();
+            rig.write(2 * C, C);
+            let second = scope.spawn(|| rig.flush());
+            if rules.break_any() {
+                second.join().unwrap();
+                table_write.release();
+            } else {
+                table_write.release();
+                second.join().unwrap();
+            }
+            first.join().unwrap();
+        });
+        rig.kill();
+        rig.reopen();
+        rig.reads(5, 2 * C, C)
+    });
+}
+
+#[test]
+fn c09_a_cluster_is_released_by_the_value_on_disk() {
+    // Cx: zero G0 between phase 1 and S1; the epoch ends; X goes to G1; the old entry is on disk.
+    shows(Rule::ReleaseByValue, |rules| {
+        let rig = std::sync::Arc::new(Rig::without_punch(rules));
+        rig.write(0, C);
+        rig.flush();
+        rig.write(C, C);
+        let inner = std::sync::Arc::clone(&rig);
+        rig.fault.run(Trigger::on(CallKind::Sync), move |_| inner.discard(0, C));
+        rig.flush();
+        rig.write(2 * C, C);
+        rig.judge()
+    });
+}
+
+#[test]
+fn c09_a_cluster_stays_while_a_request_holds_it() {
+    // Cx: a slow write in place to G0 lands in X after X went to G1.
+    shows(Rule::RequestsHoldClusters, |rules| {
+        let rig = Rig::without_punch(rules);
+        rig.write(0, C);
+        rig.flush();
+        let data_write = rig.fault.hold(Trigger::on(CallKind::Write).metadata(false));
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| rig.write(0, C));
+            data_write.wait();
+            rig.discard(0, C);
+            rig.flush();
+            rig.write(C, C);
+            data_write.release();
+            slow.join().unwrap();
+        });
+        rig.reads(5, C, C)
+    });
+}

@@ -1,0 +1,188 @@
+//! An image over a storage that records, fails, holds and calls back; its log can be explored.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use qed_core::storage::{Fault, MemoryStorage, Recorder, Storage};
+use qed_core::{Flags, Image, ImageSettings, Rule, Rules};
+
+use crate::support::disk::Disk;
+use crate::support::explore::{Options, explore};
+use crate::support::guest::{Call, GuestModel, pattern};
+use crate::support::oracle::Judge;
+use crate::support::structure::Shape;
+use crate::support::workload::Workload;
+
+pub const C: u64 = 4096;
+pub const SECTOR: u64 = 512;
+/// Where the part of the second L2 table begins.
+pub const L2: u64 = 2 << 20;
+
+/// Runs `scenario` under all rules, where nothing may be lost, and without `rule`, where something
+/// must be: the loss that the rule prevents.
+pub fn shows(rule: Rule, scenario: impl Fn(Rules) -> Result<(), String>) {
+    let run = |rules| {
+        catch_unwind(AssertUnwindSafe(|| scenario(rules)))
+            .unwrap_or_else(|_| Err("the engine contradicts itself".to_owned()))
+    };
+    if let Err(loss) = run(Rules::default()) {
+        panic!("with every rule in force: {loss}");
+    }
+    let loss = run(Rules::without(rule)).expect_err("without the rule nothing was lost");
+    println!("without {rule:?}: {loss}");
+}
+
+/// A small image, what was done to it, and the disk below it.
+pub struct Rig {
+    pub fault: Arc<Fault>,
+    pub recorder: Arc<Recorder>,
+    memory: Arc<MemoryStorage>,
+    workload: Workload,
+    image: Mutex<Option<Arc<Image>>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Rig {
+    pub fn new(rules: Rules) -> Self {
+        Self::over(Workload::small(Vec::new()), rules, |memory| memory)
+    }
+
+    /// Over a disk whose space cannot be punched: what is freed is reused as it is.
+    pub fn without_punch(rules: Rules) -> Self {
+        Self::over(Workload::small(Vec::new()), rules, MemoryStorage::without_punch)
+    }
+
+    /// Over a backing file of `backing` bytes.
+    pub fn overlay(rules: Rules, backing: u64) -> Self {
+        Self::over(Workload::small(Vec::new()).over(backing), rules, |memory| memory)
+    }
+
+    pub fn over(
+        mut workload: Workload,
+        rules: Rules,
+        disk: impl Fn(MemoryStorage) -> MemoryStorage,
+    ) -> Self {
+        workload.settings.rules = rules;
+        let bytes = workload.image();
+        Self::of(workload, &disk(MemoryStorage::from_bytes(&bytes)).into())
+    }
+
+    /// Over `memory`, whatever it holds.
+    pub fn of(workload: Workload, memory: &Arc<MemoryStorage>) -> Self {
+        let storage: Arc<dyn Storage> = memory.clone();
+        let fault = Arc::new(Fault::new(storage));
+        let recorder = Arc::new(Recorder::new(fault.clone()).unwrap());
+        let rig = Self {
+            fault,
+            recorder,
+            memory: Arc::clone(memory),
+            workload,
+            image: Mutex::new(None),
+            calls: Mutex::new(Vec::new()),
+        };
+        rig.reopen();
+        rig
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.memory.to_bytes()
+    }
+
+    fn settings(&self) -> ImageSettings {
+        self.workload.settings.clone()
+    }
+
+    /// The image, for calls that the guest does not make.
+    pub fn image(&self) -> Arc<Image> {
+        Arc::clone(self.image.lock().unwrap().as_ref().unwrap())
+    }
+
+    /// Opens the image; one that was open before is closed, or forgotten where [`Self::kill`] was
+    /// called.
+    pub fn reopen(&self) {
+        let opened = self.try_open().unwrap();
+        *self.image.lock().unwrap() = Some(Arc::new(opened));
+    }
+
+    pub fn try_open(&self) -> qed_core::Result<Image> {
+        Image::from_storage(self.recorder.clone(), self.workload.source(), self.settings())
+    }
+
+    /// The process dies: nothing is closed.
+    pub fn kill(&self) {
+        std::mem::forget(self.image.lock().unwrap().take());
+    }
+
+    pub fn close(&self) {
+        let image = self.image.lock().unwrap().take().unwrap();
+        let image = Arc::into_inner(image).expect("nobody else holds the image");
+        self.guest(Call::Flush, |_| image.close()).unwrap();
+    }
+
+    pub fn write(&self, offset: u64, length: u64) {
+        self.try_write(offset, length).unwrap();
+    }
+
+    pub fn try_write(&self, offset: u64, length: u64) -> qed_core::Result<()> {
+        let image = self.image();
+        self.guest(Call::Write { offset, length, forced: false }, |number| {
+            image.pwrite(&pattern(number, offset, length), offset, Flags::NONE)
+        })
+    }
+
+    pub fn discard(&self, offset: u64, length: u64) {
+        let image = self.image();
+        self.guest(Call::Discard { offset, length }, |_| image.discard(offset, length)).unwrap();
+    }
+
+    pub fn flush(&self) {
+        self.try_flush().unwrap();
+    }
+
+    pub fn try_flush(&self) -> qed_core::Result<()> {
+        let image = self.image();
+        self.guest(Call::Flush, |_| image.flush())
+    }
+
+    fn guest(
+        &self,
+        call: Call,
+        perform: impl FnOnce(u64) -> qed_core::Result<()>,
+    ) -> qed_core::Result<()> {
+        let number = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(call);
+            calls.len() as u64 - 1
+        };
+        self.recorder.begin(number);
+        let result = perform(number);
+        self.recorder.end(number, result.is_ok());
+        result
+    }
+
+    /// Every crash of what was done so far leaves a legal state.
+    pub fn judge(&self) -> Result<(), String> {
+        let log = self.recorder.log();
+        let calls = self.calls.lock().unwrap().clone();
+        let backing = self.workload.backing.unwrap_or(0);
+        let model = GuestModel::new(C, backing, &calls, &log);
+        let shape = Shape::read(&Disk::new(&log.base)).unwrap();
+        let judge = Judge { workload: &self.workload, model: &model, shape };
+        let options = Options::default();
+        let report = explore(&log, &model.boundaries(), &options, |disk, t| judge.judge(disk, t));
+        assert!(report.judged > 1, "nothing was explored");
+        report.failures.first().map_or(Ok(()), |failure| Err(failure.to_string()))
+    }
+
+    /// The sectors of `length` bytes at `offset` are what write number `number` left there.
+    pub fn reads(&self, number: u64, offset: u64, length: u64) -> Result<(), String> {
+        let mut found = vec![0; usize::try_from(length).unwrap()];
+        self.image().pread(&mut found, offset).map_err(|error| error.to_string())?;
+        if found == pattern(number, offset, length) {
+            Ok(())
+        } else {
+            Err(format!("{length} bytes at {offset} are not what write {number} left"))
+        }
+    }
+}
