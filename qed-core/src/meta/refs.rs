@@ -5,6 +5,7 @@
 //! takes a fifth of a byte a cluster. Nothing here walks clusters that nobody names one by one.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 
 const WORDS: usize = 8;
@@ -16,9 +17,8 @@ type Chunk = [u64; WORDS];
 /// A set of file clusters.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refs {
-    /// Where the chunk of a chunk number stands in `chunks`. The hash is seeded: an image cannot
-    /// choose clusters that collide.
-    index: HashMap<u64, usize>,
+    /// Where the chunk of a chunk number stands in `chunks`.
+    index: HashMap<u64, usize, Seed>,
     chunks: Vec<Chunk>,
     /// The chunk used last: neighbouring entries name neighbouring clusters.
     last: Option<(u64, usize)>,
@@ -83,6 +83,55 @@ impl Refs {
         };
         self.last = Some((number, at));
         &mut self.chunks[at]
+    }
+}
+
+/// Secret numbers, so that no image can choose clusters that collide. The default hasher does as
+/// much with more work: a check of an image written in random order took six times as long.
+#[derive(Clone, Copy, Debug)]
+struct Seed {
+    mask: u64,
+    factor: u64,
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Self { mask: random.hash_one(0), factor: random.hash_one(1) | 1 }
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = Mixer;
+
+    fn build_hasher(&self) -> Mixer {
+        Mixer { seed: *self, hash: 0 }
+    }
+}
+
+/// Folds the product of two words, so that every bit of a number reaches the whole hash.
+#[derive(Debug)]
+struct Mixer {
+    seed: Seed,
+    hash: u64,
+}
+
+impl Hasher for Mixer {
+    #[allow(clippy::cast_possible_truncation)] // the halves of the product are what is wanted
+    fn write_u64(&mut self, number: u64) {
+        let word = self.hash ^ number ^ self.seed.mask;
+        let product = u128::from(word) * u128::from(self.seed.factor);
+        self.hash = (product ^ (product >> u64::BITS)) as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
     }
 }
 
