@@ -445,12 +445,17 @@ fn a_crash_leaves_no_image_or_the_whole_one() {
     // Goal: a killed or crashed create never leaves a part of an image. Method: every state that a disk
     // may hold at every moment of formatting, from nothing and from an older image.
     let geometry = Geometry::new(4096, 1).unwrap();
-    let name = vec![b'n'; 2000];
-    let spec = CreateSpec::new(geometry, 1 << 20).unwrap().with_backing(&name, true).unwrap();
-    let finished = MemoryStorage::new();
-    format_storage(&finished, &spec).unwrap();
-    let finished = finished.to_bytes();
-    let old = [finished.clone(), vec![0xdd; 4096]].concat();
+    let spec = |size, name: &[u8]| {
+        CreateSpec::new(geometry, size).unwrap().with_backing(name, true).unwrap()
+    };
+    let formatted = |spec: &CreateSpec| {
+        let storage = MemoryStorage::new();
+        format_storage(&storage, spec).unwrap();
+        storage.to_bytes()
+    };
+    let old = [formatted(&spec(1 << 21, &[b'o'; 3000])), vec![0xdd; 4096]].concat();
+    let spec = spec(1 << 20, &[b'n'; 2000]);
+    let finished = formatted(&spec);
     let (mut empty, mut whole) = (0, 0);
     for base in [&[][..], &old] {
         let recorder = Recorder::new(Arc::new(MemoryStorage::from_bytes(base))).unwrap();
