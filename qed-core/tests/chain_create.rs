@@ -1,5 +1,7 @@
 //! Creating images: what is legal, what appears on disk, and that failures leave nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers fail their tests.
+
 mod chain_support;
 
 use std::fs::{self, File};
@@ -182,7 +184,8 @@ fn qemu_reads_what_we_create() {
 
 #[test]
 fn what_is_illegal_leaves_nothing_behind() {
-    // Goal: D10 and F4. Method: everything that create refuses, in a directory that must stay as it is.
+    // Goal: D10 and F4. Method: everything that create refuses, in a directory that must stay as it
+    // is.
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     raw(&at("base.raw"), 1);
@@ -413,7 +416,8 @@ fn apply(disk: &MemoryStorage, operation: &Operation) {
     }
 }
 
-/// What a disk may hold after a crash: any subset of what was not synced, sector by sector, in order.
+/// What a disk may hold after a crash: any subset of what was not synced, sector by sector, in
+/// order.
 fn possible(base: &MemoryStorage, pending: &[Operation]) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     for operation in pending {
@@ -442,8 +446,8 @@ fn possible(base: &MemoryStorage, pending: &[Operation]) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_crash_leaves_no_image_or_the_whole_one() {
-    // Goal: a killed or crashed create never leaves a part of an image. Method: every state that a disk
-    // may hold at every moment of formatting, from nothing and from an older image.
+    // Goal: a killed or crashed create never leaves a part of an image. Method: every state that a
+    // disk may hold at every moment of formatting, from nothing and from an older image.
     let geometry = Geometry::new(4096, 1).unwrap();
     let spec = |size, name: &[u8]| {
         CreateSpec::new(geometry, size).unwrap().with_backing(name, true).unwrap()

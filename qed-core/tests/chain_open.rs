@@ -1,5 +1,7 @@
 //! Opening images and chains: formats, locks, cycles, depth, descriptors, looking.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers fail their tests.
+
 mod chain_support;
 
 use std::fs::{self, File};
@@ -44,7 +46,8 @@ fn a_chain_reads_each_cluster_from_its_layer() {
 
 #[test]
 fn shorter_and_longer_backing_files_are_fine() {
-    // A raw length that is no multiple of a sector is one, too: what lies behind it reads as zeroes.
+    // A raw length that is no multiple of a sector is one, too: what lies behind it reads as
+    // zeroes.
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     for length in [0, 301, 65536, 65537, 700_000] {
@@ -191,8 +194,8 @@ fn the_default_depth_is_64() {
 
 #[test]
 fn the_deepest_chain_fits_on_a_small_stack() {
-    // Goal: MAX_DEPTH is within what a thread can take. Method: open, read, ask, write over and drop
-    // such a chain on a quarter of the usual stack.
+    // Goal: MAX_DEPTH is within what a thread can take. Method: open, read, ask, write over and
+    // drop such a chain on a quarter of the usual stack.
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     let top = chain(&at, MAX_DEPTH);
@@ -256,7 +259,8 @@ fn qemu_sees_our_locks() {
 
 #[test]
 fn a_backing_file_by_descriptor_keeps_its_own_lock() {
-    // The descriptor is used by two images; the first one's end must not unlock the second one's base.
+    // The descriptor is used by two images; the first one's end must not unlock the second one's
+    // base.
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     qed_base(&at("base.qed"), 1);

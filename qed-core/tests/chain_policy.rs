@@ -1,5 +1,7 @@
 //! Which backing files an image may make us open.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers fail their tests.
+
 mod chain_support;
 
 use std::fs::{self, File};
@@ -65,7 +67,8 @@ impl Layout {
 
 #[test]
 fn beneath_opens_what_lies_in_the_directory_and_nothing_else() {
-    // Goal: D15 and every way out. Method: one name after the other, under the three plain policies.
+    // Goal: D15 and every way out. Method: one name after the other, under the three plain
+    // policies.
     let layout = Layout::new();
     let inside = [
         "base.raw".to_owned(),
@@ -173,8 +176,8 @@ fn prefixes_have_no_meaning() {
 
 #[test]
 fn only_regular_files_are_opened() {
-    // Goal: no FIFO hangs us, no device is touched. Method: one of each, inside the directory and by
-    // an absolute name.
+    // Goal: no FIFO hangs us, no device is touched. Method: one of each, inside the directory and
+    // by an absolute name.
     let layout = Layout::new();
     let images = layout.images();
     run("mkfifo", &[text(&images.join("fifo"))]);
@@ -343,8 +346,8 @@ fn a_function_is_asked_once_for_each_layer() {
 
 #[test]
 fn a_refused_chain_leaves_the_image_untouched() {
-    // Goal: nothing is written before the chain is there. Method: an image that a writable open would
-    // change (an unknown autoclear bit) over a name that is refused.
+    // Goal: nothing is written before the chain is there. Method: an image that a writable open
+    // would change (an unknown autoclear bit) over a name that is refused.
     let layout = Layout::new();
     let top = layout.images().join("top.qed");
     naming(&top, "../secret.raw", BackingFormat::Raw);
