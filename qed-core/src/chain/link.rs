@@ -56,10 +56,13 @@ impl Link {
     ///
     /// # Errors
     /// As [`image`](Self::image); [`ErrorKind::Refused`] where the format cannot be told.
-    pub(super) fn below(found: Found, said: &BackingInfo, options: &OpenOptions) -> Result<Self> {
+    pub(super) fn below(
+        found: Found,
+        id: FileId,
+        said: &BackingInfo,
+        options: &OpenOptions,
+    ) -> Result<Self> {
         let Found { file, whereabouts, format } = found;
-        let access = Access { block_devices: options.block_devices, ..Access::default() };
-        let id = FileId::of(&check_file(&file, access, "the backing file")?);
         let mode = file_mode(options.image.cache, false);
         let storage = lock_and_wrap(file, mode, Purpose::Read, options.lock)?;
         let format = match format {

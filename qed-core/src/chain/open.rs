@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{Access, open_path};
+use super::file::{Access, FileId, open_path};
 use super::link::{Link, Purpose};
 use super::options::{MAX_DEPTH, OpenOptions};
 use super::resolve::{Resolver, Whereabouts};
@@ -93,24 +93,31 @@ fn next(
         return Err(named(Error::new(ErrorKind::Refused, message)));
     }
     let found = resolver.open(&above.whereabouts, backing, depth).map_err(named)?;
-    let whereabouts = found.whereabouts.clone();
-    let link = Link::below(found, backing, options).map_err(|error| {
-        // A file without a path is told apart by who names it.
-        named(whereabouts.name(error))
-    })?;
-    match std::iter::once(top).chain(links).find(|earlier| earlier.id == link.id) {
-        Some(earlier) => Err(named(names_itself(&link, earlier))),
-        None => Ok(Some(link)),
+    let id = file_id(&found.file).map_err(named)?;
+    // Before it is locked: our own lock would only say that the file is in use.
+    if let Some(earlier) = std::iter::once(top).chain(links).find(|earlier| earlier.id == id) {
+        return Err(named(names_itself(&found.whereabouts, &earlier.whereabouts)));
     }
+    let whereabouts = found.whereabouts.clone();
+    // A file without a path is told apart by who names it.
+    let link = Link::below(found, id, backing, options);
+    link.map(Some).map_err(|error| named(whereabouts.name(error)))
 }
 
-fn names_itself(link: &Link, earlier: &Link) -> Error {
-    let show = |link: &Link| match &link.whereabouts.path {
-        Some(path) => format!("{}", path.display()),
+fn file_id(file: &File) -> Result<FileId> {
+    let metadata = file.metadata();
+    metadata
+        .map(|metadata| FileId::of(&metadata))
+        .map_err(|error| Error::io("asking about the backing file", error))
+}
+
+fn names_itself(again: &Whereabouts, earlier: &Whereabouts) -> Error {
+    let show = |whereabouts: &Whereabouts| match &whereabouts.path {
+        Some(path) => path.display().to_string(),
         None => "a file given by descriptor".into(),
     };
-    let (link, earlier) = (show(link), show(earlier));
-    let message = format!("the backing chain names itself: {link} is {earlier} again");
+    let (again, earlier) = (show(again), show(earlier));
+    let message = format!("the backing chain names itself: {again} is {earlier} again");
     Error::new(ErrorKind::Refused, message)
 }
 

@@ -98,7 +98,8 @@ fn create_at(path: &Path, options: &CreateOptions) -> Result<()> {
 
 /// Makes an image of `file`, which is open for reading and writing, and empty unless
 /// [`CreateOptions::overwrite`] is set. On failure it is empty. A relative backing name has no
-/// directory here, so its size and format must be given.
+/// directory here, so its size and format must be given. A cache mode that asks for O_DIRECT sets
+/// it on `file`.
 ///
 /// # Errors
 /// As [`create`].
