@@ -1,0 +1,149 @@
+//! Options by name, so that they grow without an ABI break: a lock around `NamedOptions`.
+
+use crate::arguments;
+use crate::guard::status;
+use crate::handle::{self, Handle};
+use parking_lot::Mutex;
+use qed_core::{CreateOptions, Error, NamedOptions, OpenOptions, OptionValue, Result};
+use std::ffi::{c_char, c_int};
+
+/// The qed_options_* functions are there.
+pub const LIBQED_HAVE_OPTIONS: c_int = 1;
+
+/// Options of creating, opening and checking, by name. Used by the call it is given to and not kept:
+/// one set may serve many calls. Freed by qed_options_free.
+pub struct qed_options {
+    _opaque: [u8; 0],
+}
+
+impl Handle for qed_options {
+    type Value = Mutex<NamedOptions>;
+    const MAGIC: u64 = u64::from_le_bytes(*b"qed-opts");
+    const ARGUMENT: &'static str = "options";
+    const TYPE: &'static str = "qed_options";
+}
+
+/// Makes a set of options in which everything has its default.
+///
+/// Ownership: *out is written on success only; free it with qed_options_free. Threads: any.
+/// Errors: -EINVAL: out is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qed_options_new(out: *mut *mut qed_options) -> c_int {
+    status("qed_options_new", || {
+        let out = arguments::place(out, "out")?;
+        // SAFETY: not NULL, aligned, and the caller's to write.
+        unsafe { out.write(handle::new(Mutex::new(NamedOptions::new()))) };
+        Ok(())
+    })
+}
+
+/// Sets an option to a text. Sizes ("64K", "10G") and switches ("on", "off") are accepted as text
+/// where the option is one.
+///
+/// Ownership: name and value are copied. Threads: any.
+/// Errors: -EINVAL: an unknown name or value: the message lists what is known.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qed_options_set_str(
+    options: *mut qed_options,
+    name: *const c_char,
+    value: *const c_char,
+) -> c_int {
+    status("qed_options_set_str", || {
+        // SAFETY: the header's contract: NULL or a C string.
+        let value = || unsafe { arguments::text(value, "value") };
+        // SAFETY: the header's contract.
+        unsafe { set(options, name, || Ok(OptionValue::Str(value()?.to_owned()))) }
+    })
+}
+
+/// Sets an option to a number, in bytes where it is a size.
+///
+/// Ownership: name is copied. Threads: any.
+/// Errors: -EINVAL: an unknown name or value: the message lists what is known.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qed_options_set_u64(
+    options: *mut qed_options,
+    name: *const c_char,
+    value: u64,
+) -> c_int {
+    status("qed_options_set_u64", || {
+        // SAFETY: the header's contract.
+        unsafe { set(options, name, || Ok(OptionValue::U64(value))) }
+    })
+}
+
+/// Switches an option on or off.
+///
+/// Ownership: name is copied. Threads: any.
+/// Errors: -EINVAL: an unknown name, or an option that is no switch.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qed_options_set_bool(
+    options: *mut qed_options,
+    name: *const c_char,
+    value: bool,
+) -> c_int {
+    status("qed_options_set_bool", || {
+        // SAFETY: the header's contract.
+        unsafe { set(options, name, || Ok(OptionValue::Bool(value))) }
+    })
+}
+
+/// Frees *options and sets it to NULL. NULL, or a pointer to NULL, is fine.
+///
+/// Threads: any, when no other thread uses the handle.
+/// Errors: -EINVAL: not a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qed_options_free(options: *mut *mut qed_options) -> c_int {
+    status("qed_options_free", || {
+        // SAFETY: the header's contract: NULL, or a place that holds NULL or a handle.
+        unsafe { handle::take(options) }.map(drop)
+    })
+}
+
+/// What opening takes; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_open(options: *const qed_options) -> Result<OpenOptions> {
+    // SAFETY: the caller's promise.
+    unsafe { with(options, NamedOptions::to_open) }
+}
+
+/// What creating takes; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_create(options: *const qed_options) -> Result<CreateOptions> {
+    // SAFETY: the caller's promise.
+    unsafe { with(options, NamedOptions::to_create) }
+}
+
+/// # Safety
+/// As for [`to_open`].
+unsafe fn with<T>(
+    options: *const qed_options,
+    convert: impl FnOnce(&NamedOptions) -> Result<T>,
+) -> Result<T> {
+    if options.is_null() {
+        return convert(&NamedOptions::new());
+    }
+    // SAFETY: the caller's promise.
+    convert(&unsafe { handle::get(options) }?.lock())
+}
+
+/// # Safety
+/// `options` and `name` are as the header asks.
+unsafe fn set(
+    options: *mut qed_options,
+    name: *const c_char,
+    value: impl FnOnce() -> Result<OptionValue>,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let options = unsafe { handle::get(options.cast_const()) }?;
+    // SAFETY: the caller's promise.
+    let name = unsafe { arguments::text(name, "name") }?;
+    if name.is_empty() {
+        return Err(Error::invalid("name is empty"));
+    }
+    options.lock().set(name, value()?)
+}
