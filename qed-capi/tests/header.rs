@@ -62,6 +62,19 @@ fn header_and_library_name_the_same_functions() {
     assert_eq!(declared, common::exported_symbols());
 }
 
+/// Goal: `man libqed` knows every function. Method: each exported function stands in the synopsis.
+#[test]
+fn man_page_names_every_function() {
+    if !tool("nm") {
+        return;
+    }
+    let page = std::fs::read_to_string(root().join("docs/libqed.3")).unwrap();
+    for function in common::exported_symbols() {
+        let synopsis = format!("\n.Fn {function} ");
+        assert!(page.contains(&synopsis), "{function} is not in docs/libqed.3");
+    }
+}
+
 /// A declaration begins a line and is no typedef.
 fn declared_name(line: &str) -> Option<String> {
     let code = line.chars().next().is_some_and(char::is_alphabetic) && !line.starts_with("typedef");
