@@ -59,7 +59,7 @@ pub unsafe extern "C" fn qed_image_extents(
         // SAFETY: the header's contract: a handle that nobody closes meanwhile.
         let image = unsafe { handle::get(image) }?;
         let callback = callback.ok_or_else(|| Error::invalid("callback is NULL"))?;
-        for extent in image.extents(offset, length) {
+        for extent in image.extents(offset, length)? {
             let extent = to_c(&extent?);
             // SAFETY: the header's contract: a function of this type that returns.
             stopped = unsafe { callback(user_data, &raw const extent) };
