@@ -130,6 +130,12 @@
 #define LIBQED_HAVE_OPTIONS 1
 
 /**
+ * The functions qed_options_add_backing_path, qed_options_add_backing_fd and
+ * qed_options_set_backing_directory_fd are there.
+ */
+#define LIBQED_HAVE_BACKING 1
+
+/**
  * The qed_image_* functions are there that create, open, close, read, write, zero, discard and
  * flush an image, and tell its size.
  */
@@ -374,7 +380,7 @@ int qed_options_new(struct qed_options **out);
 
 /**
  * Sets an option to a text. Sizes ("64K", "10G") and switches ("on", "off") are accepted as text
- * where the option is one.
+ * where the option is one. A path may hold any bytes, another text is UTF-8.
  *
  * Ownership: name and value are copied. Threads: any.
  * Errors: -EINVAL: an unknown name or value: the message lists what is known.
@@ -404,6 +410,34 @@ int qed_options_set_bool(struct qed_options *options, const char *name, bool val
  * Errors: -EINVAL: not a live handle.
  */
 int qed_options_free(struct qed_options **options);
+
+/**
+ * Adds a backing file to be opened: the first is that of the image, the next that of the first, and
+ * so on; the names in the images are then not looked at, and there must be as many as the images
+ * need. format is "raw" or "qed"; NULL leaves it to what the image above says, then to the magic.
+ *
+ * Ownership: path and format are copied. Threads: any.
+ * Errors: -EINVAL: an unknown format. The file is opened, and may fail, when an image is.
+ */
+int qed_options_add_backing_path(struct qed_options *options, const char *path, const char *format);
+
+/**
+ * qed_options_add_backing_path for a file that is open for reading.
+ *
+ * Ownership: the library takes a duplicate, which it closes with the options and the images opened
+ * with them; the descriptor stays the caller's. Threads: any.
+ * Errors: -EINVAL: an unknown format; -EBADF: not an open descriptor.
+ */
+int qed_options_add_backing_fd(struct qed_options *options, int fd, const char *format);
+
+/**
+ * Backing files are opened below this directory and nowhere else: the names in the images are
+ * relative to it. This is how an image that is opened by descriptor finds them.
+ *
+ * Ownership: the library takes a duplicate; the descriptor stays the caller's. Threads: any.
+ * Errors: -EBADF: not an open descriptor. That it is no directory shows when an image is opened.
+ */
+int qed_options_set_backing_directory_fd(struct qed_options *options, int fd);
 
 /**
  * Creates an image of size bytes (rounded up to 512). QED_SIZE_OF_BACKING takes the size of the
@@ -442,14 +476,17 @@ int qed_image_open(const char *path, const struct qed_options *options, struct q
 
 /**
  * Opens the image behind a descriptor that is open for reading and, unless the option "read_only"
- * is on, for writing. Such an image has no directory, so its backing file is refused.
+ * is on, for writing. Such an image has no directory: its backing file is refused unless the options
+ * have it, or a directory for it (qed_options_add_backing_fd and its siblings).
  *
  * Ownership: the library takes a duplicate (close-on-exec): the descriptor stays the caller's and
  * may be closed at once. The duplicate shares what belongs to the open file: its flags and its
  * locks. *out and options: as qed_image_open. Threads: any.
  * Errors: as qed_image_open; -EBADF: not an open descriptor.
  */
-int qed_image_open_fd(int fd, const struct qed_options *options, struct qed_image **out);
+int qed_image_open_fd(int fd,
+                      const struct qed_options *options,
+                      struct qed_image **out);
 
 /**
  * The bytes of the guest's disk, or a negative errno.
@@ -667,7 +704,8 @@ int64_t qed_report_fragmented_clusters(const struct qed_report *report);
 int64_t qed_report_image_end_offset(const struct qed_report *report);
 
 /**
- * The number of findings that the report describes in words: the first of them, at most 100.
+ * The number of findings that the report describes in words: the first 100 corruptions, then why the
+ * first table that could not be read could not be.
  *
  * Threads: any. Errors: -EINVAL: not a live handle.
  */

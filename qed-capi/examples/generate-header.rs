@@ -68,10 +68,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "version.rs",
     "status.rs",
     "options.rs",
+    "backing.rs",
     "image.rs",
     "io.rs",
     "extents.rs",

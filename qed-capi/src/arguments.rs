@@ -19,8 +19,7 @@ use std::path::Path;
 /// `pointer` is NULL or a C string that outlives the result.
 pub(crate) unsafe fn path<'a>(pointer: *const c_char) -> Result<&'a Path> {
     // SAFETY: the caller's promise.
-    let bytes = unsafe { c_string(pointer, "path") }?.to_bytes();
-    Ok(Path::new(OsStr::from_bytes(bytes)))
+    Ok(Path::new(OsStr::from_bytes(unsafe { bytes(pointer, "path") }?)))
 }
 
 /// A text: UTF-8.
@@ -29,16 +28,18 @@ pub(crate) unsafe fn path<'a>(pointer: *const c_char) -> Result<&'a Path> {
 /// `pointer` is NULL or a C string that outlives the result.
 pub(crate) unsafe fn text<'a>(pointer: *const c_char, argument: &str) -> Result<&'a str> {
     // SAFETY: the caller's promise.
-    let string = unsafe { c_string(pointer, argument) }?;
-    string.to_str().map_err(|_| Error::invalid(format!("{argument} is not UTF-8")))
+    let bytes = unsafe { bytes(pointer, argument) }?;
+    std::str::from_utf8(bytes).map_err(|_| Error::invalid(format!("{argument} is not UTF-8")))
 }
 
+/// The bytes of a string, without the NUL.
+///
 /// # Safety
 /// `pointer` is NULL or a C string that outlives the result.
-unsafe fn c_string<'a>(pointer: *const c_char, argument: &str) -> Result<&'a CStr> {
+pub(crate) unsafe fn bytes<'a>(pointer: *const c_char, argument: &str) -> Result<&'a [u8]> {
     not_null(pointer, argument)?;
     // SAFETY: not NULL, and the caller's promise for the rest.
-    Ok(unsafe { CStr::from_ptr(pointer) })
+    Ok(unsafe { CStr::from_ptr(pointer) }.to_bytes())
 }
 
 /// The place where a call leaves its result: not NULL, aligned.

@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 mod arguments;
+pub mod backing;
 pub mod extents;
 mod guard;
 mod handle;

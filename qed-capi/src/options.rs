@@ -1,11 +1,18 @@
-//! Options by name, so that they grow without an ABI break: a lock around `NamedOptions`.
+//! Options by name, so that they grow without an ABI break: a lock around `NamedOptions`. What has no
+//! name, files given by descriptor, is added by [`backing`](crate::backing).
 
 use crate::arguments;
 use crate::guard::status;
 use crate::handle::{self, Handle};
 use parking_lot::Mutex;
-use qed_core::{CreateOptions, Error, NamedOptions, OpenOptions, OptionValue, Result};
-use std::ffi::{c_char, c_int};
+use qed_core::{
+    BackingPolicy, BackingSource, CreateOptions, Error, NamedOptions, OpenOptions, OptionValue,
+    Result,
+};
+use std::ffi::{OsStr, c_char, c_int};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 /// The qed_options_* functions are there.
 pub const LIBQED_HAVE_OPTIONS: c_int = 1;
@@ -16,8 +23,18 @@ pub struct qed_options {
     _opaque: [u8; 0],
 }
 
+/// What the handle owns.
+#[derive(Default)]
+pub(crate) struct Options {
+    named: NamedOptions,
+    /// The backing files to open, from the image's own downward.
+    pub(crate) chain: Vec<BackingSource>,
+    /// Where to look for backing files instead of in the image's own directory.
+    pub(crate) directory: Option<Arc<OwnedFd>>,
+}
+
 impl Handle for qed_options {
-    type Value = Mutex<NamedOptions>;
+    type Value = Mutex<Options>;
     const MAGIC: u64 = u64::from_le_bytes(*b"qed-opts");
     const ARGUMENT: &'static str = "options";
     const TYPE: &'static str = "qed_options";
@@ -32,13 +49,13 @@ pub unsafe extern "C" fn qed_options_new(out: *mut *mut qed_options) -> c_int {
     status("qed_options_new", || {
         let out = arguments::place(out, "out")?;
         // SAFETY: not NULL, aligned, and the caller's to write.
-        unsafe { out.write(handle::new(Mutex::new(NamedOptions::new()))) };
+        unsafe { out.write(handle::new(Mutex::default())) };
         Ok(())
     })
 }
 
 /// Sets an option to a text. Sizes ("64K", "10G") and switches ("on", "off") are accepted as text
-/// where the option is one.
+/// where the option is one. A path may hold any bytes, another text is UTF-8.
 ///
 /// Ownership: name and value are copied. Threads: any.
 /// Errors: -EINVAL: an unknown name or value: the message lists what is known.
@@ -50,9 +67,9 @@ pub unsafe extern "C" fn qed_options_set_str(
 ) -> c_int {
     status("qed_options_set_str", || {
         // SAFETY: the header's contract: NULL or a C string.
-        let value = || unsafe { arguments::text(value, "value") };
+        let value = || unsafe { arguments::bytes(value, "value") }.map(to_value);
         // SAFETY: the header's contract.
-        unsafe { set(options, name, || Ok(OptionValue::Str(value()?.to_owned()))) }
+        unsafe { set(options, name, value) }
     })
 }
 
@@ -105,8 +122,11 @@ pub unsafe extern "C" fn qed_options_free(options: *mut *mut qed_options) -> c_i
 /// # Safety
 /// `options` is NULL or a handle that nobody frees meanwhile.
 pub(crate) unsafe fn to_open(options: *const qed_options) -> Result<OpenOptions> {
+    if options.is_null() {
+        return NamedOptions::new().to_open();
+    }
     // SAFETY: the caller's promise.
-    unsafe { with(options, NamedOptions::to_open) }
+    unsafe { handle::get(options) }?.lock().to_open()
 }
 
 /// What creating takes; NULL stands for the defaults.
@@ -114,21 +134,49 @@ pub(crate) unsafe fn to_open(options: *const qed_options) -> Result<OpenOptions>
 /// # Safety
 /// `options` is NULL or a handle that nobody frees meanwhile.
 pub(crate) unsafe fn to_create(options: *const qed_options) -> Result<CreateOptions> {
-    // SAFETY: the caller's promise.
-    unsafe { with(options, NamedOptions::to_create) }
-}
-
-/// # Safety
-/// As for [`to_open`].
-unsafe fn with<T>(
-    options: *const qed_options,
-    convert: impl FnOnce(&NamedOptions) -> Result<T>,
-) -> Result<T> {
     if options.is_null() {
-        return convert(&NamedOptions::new());
+        return NamedOptions::new().to_create();
     }
     // SAFETY: the caller's promise.
-    convert(&unsafe { handle::get(options) }?.lock())
+    unsafe { handle::get(options) }?.lock().to_create()
+}
+
+impl Options {
+    fn to_open(&self) -> Result<OpenOptions> {
+        let mut options = self.named.to_open()?;
+        let given = match (&self.directory, self.chain.is_empty()) {
+            (None, true) => return Ok(options),
+            (Some(directory), true) => BackingPolicy::BeneathDirectory(directory.clone()),
+            (None, false) => BackingPolicy::Chain(self.chain.clone()),
+            (Some(_), false) => {
+                return Err(Error::invalid(
+                    "both backing files and a directory for them are given",
+                ));
+            }
+        };
+        if !matches!(options.backing, BackingPolicy::Beneath) {
+            let text = "backing_policy is set, and backing files or a directory are given as well";
+            return Err(Error::invalid(text));
+        }
+        options.backing = given;
+        Ok(options)
+    }
+
+    fn to_create(&self) -> Result<CreateOptions> {
+        if self.directory.is_some() || !self.chain.is_empty() {
+            let text = "creating takes its backing file by the option \"backing\" alone";
+            return Err(Error::invalid(text));
+        }
+        self.named.to_create()
+    }
+}
+
+/// A path need not be UTF-8; what else is not is refused where the value is read.
+fn to_value(bytes: &[u8]) -> OptionValue {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => OptionValue::Str(text.to_owned()),
+        Err(_) => OptionValue::Path(OsStr::from_bytes(bytes).into()),
+    }
 }
 
 /// # Safety
@@ -145,5 +193,5 @@ unsafe fn set(
     if name.is_empty() {
         return Err(Error::invalid("name is empty"));
     }
-    options.lock().set(name, value()?)
+    options.lock().named.set(name, value()?)
 }

@@ -159,13 +159,14 @@ pub unsafe extern "C" fn qed_report_image_end_offset(report: *const qed_report) 
     unsafe { fact("qed_report_image_end_offset", report, |facts| facts.image_end_offset) }
 }
 
-/// The number of findings that the report describes in words: the first of them, at most 100.
+/// The number of findings that the report describes in words: the first 100 corruptions, then why the
+/// first table that could not be read could not be.
 ///
 /// Threads: any. Errors: -EINVAL: not a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qed_report_findings(report: *const qed_report) -> i64 {
     // SAFETY: the header's contract.
-    unsafe { fact("qed_report_findings", report, |facts| facts.findings.len() as u64) }
+    count("qed_report_findings", || Ok(unsafe { handle::get(report) }?.findings.len() as u64))
 }
 
 /// One finding in words, index from 0 to qed_report_findings() - 1. NULL on error.
@@ -200,12 +201,13 @@ pub unsafe extern "C" fn qed_report_free(report: *mut *mut qed_report) -> c_int 
 }
 
 fn report(facts: CheckReport) -> *mut qed_report {
-    let findings = facts.findings.iter().map(text).collect();
+    let corruptions = facts.findings.iter().map(Corruption::to_string);
+    let findings = corruptions.chain(facts.first_check_error.clone()).map(c_string).collect();
     handle::new(Report { facts, findings })
 }
 
-fn text(finding: &Corruption) -> Vec<u8> {
-    let mut text = finding.to_string().into_bytes();
+fn c_string(text: String) -> Vec<u8> {
+    let mut text = text.into_bytes();
     terminate(&mut text);
     text
 }

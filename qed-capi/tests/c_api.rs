@@ -1,6 +1,8 @@
 //! The C tests: each file of `tests/c` is one program, compiled as C99 (or C++) with every warning an
 //! error and run in a directory of its own: plainly, under valgrind, and with the C side built with
 //! the address and undefined-behaviour sanitizers. And what the shared library shows of itself.
+// Helpers fail as tests do; clippy knows only functions that are tests themselves.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
@@ -21,7 +23,8 @@ fn c_tests_pass_under_valgrind() {
         let leaks = "--errors-for-leak-kinds=definite,indirect";
         let options =
             ["--quiet", "--leak-check=full", "--show-leak-kinds=definite,indirect", leaks];
-        run_all(&[], &[&["valgrind", "--error-exitcode=99"], &options[..]].concat());
+        let wrapper = [&["valgrind", "--error-exitcode=99"], &options[..]].concat();
+        run_each(sources().into_iter().filter(|source| !calls_openat2(source)), &[], &wrapper);
     }
 }
 
@@ -67,10 +70,19 @@ fn soname_is_libqed_so_0() {
     }
 }
 
-/// Compiles every C test with `flags` and runs it behind `wrapper`; tells all that fail.
+/// What stays beneath a directory is opened by a system call that many a valgrind does not know.
+fn calls_openat2(source: &Path) -> bool {
+    source.file_stem().is_some_and(|stem| stem == "policy")
+}
+
 fn run_all(flags: &[&str], wrapper: &[&str]) {
+    run_each(sources().into_iter(), flags, wrapper);
+}
+
+/// Compiles each C test with `flags` and runs it behind `wrapper`; tells all that fail.
+fn run_each(sources: impl Iterator<Item = PathBuf>, flags: &[&str], wrapper: &[&str]) {
     let mut failures = Vec::new();
-    for source in sources() {
+    for source in sources {
         let compiler = if source.extension().unwrap() == "cpp" { "c++" } else { "cc" };
         if tool(compiler) {
             failures.extend(run_one(&source, flags, wrapper).err());

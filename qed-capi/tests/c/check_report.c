@@ -8,12 +8,13 @@ static void break_first_entry(const char *path) {
     CHECK(fclose(file) == 0);
 }
 
-static void put(const char *path, const char *text) {
+static void put(const char *path, const char *bytes, size_t length) {
     FILE *file = fopen(path, "wb");
-    CHECK(file && fputs(text, file) >= 0 && fclose(file) == 0);
+    CHECK(file && fwrite(bytes, 1, length, file) == length && fclose(file) == 0);
 }
 
 int main(void) {
+    static const char text[] = "this is certainly not a disk image, but long enough for a header";
     static unsigned char data[65536];
     qed_image *image = new_image("disk.qed", 4 * MIB);
     qed_report *report = NULL;
@@ -46,7 +47,7 @@ int main(void) {
         OK(qed_report_free(&report));
     }
 
-    put("text.txt", "this is certainly not a disk image, but it is long enough to hold a header");
+    put("text.txt", text, sizeof text);
     FAILS(qed_check("text.txt", NULL, &report), EINVAL, QED_ERROR_NOT_QED, "qed_check", "text.txt");
     FAILS(qed_check("missing", NULL, &report), ENOENT, QED_ERROR_NOT_FOUND, "qed_check", "missing");
     CHECK(report == NULL);
@@ -56,9 +57,9 @@ int main(void) {
 
     CHECK(qed_probe("disk.qed") == QED_FORMAT_QED && qed_error_kind() == QED_ERROR_NONE);
     CHECK(qed_probe("text.txt") == QED_FORMAT_UNKNOWN);
-    put("empty", "");
+    put("empty", "", 0);
     CHECK(qed_probe("empty") == QED_FORMAT_UNKNOWN);
-    put("other.qcow2", "QFI\xfb and more");
+    put("other.qcow2", "QFI\xfb\0\0\0\3", 8);
     CHECK(qed_probe("other.qcow2") == QED_FORMAT_QCOW2);
     FAILS(qed_probe("missing"), ENOENT, QED_ERROR_NOT_FOUND, "qed_probe", "missing");
     return 0;

@@ -11,7 +11,7 @@ int main(void) {
     MISUSE(qed_options_set_str(options, "cache", NULL), "qed_options_set_str", "value is NULL");
     MISUSE(qed_options_set_str(options, "", "none"), "qed_options_set_str", "name is empty");
     MISUSE(qed_options_set_str(options, "\xff", "none"), "qed_options_set_str", "not UTF-8");
-    MISUSE(qed_options_set_str(options, "cache", "\xff"), "qed_options_set_str", "not UTF-8");
+    MISUSE(qed_options_set_str(options, "cache", "\xff"), "qed_options_set_str", "writethrough");
     MISUSE(qed_options_set_str(options, "colour", "red"), "qed_options_set_str", "colour");
     MISUSE(qed_options_set_str(options, "colour", "red"), "qed_options_set_str", "cluster_size");
     MISUSE(qed_options_set_u64(options, "colour", 1), "qed_options_set_u64", "cluster_size");
