@@ -14,11 +14,12 @@
  *            handle of another type and one that was closed are -EINVAL where that can be seen.
  * Strings    NUL-terminated. Paths are bytes; names and values of options are UTF-8.
  * Flags      uint32_t; an unknown bit is -EINVAL.
- * Threads    Each function says who may call it. No callback runs under a lock. An image opened for
- *            writing may run a thread of its own, which blocks all signals and ends with
- *            qed_image_close. The library installs no signal handlers.
- * fork       A child must not use or close the handles of its parent. It may open its own.
- *            Descriptors are close-on-exec.
+ * Threads    Each function says who may call it. No callback runs under a lock. An image that is
+ *            changed has a thread of its own, "qed-background", from the first change to
+ *            qed_image_close; it has the signal mask of the thread that made that change. The
+ *            library installs no signal handlers.
+ * fork       A child is refused its parent's images (-EINVAL), and may open its own. Options and
+ *            reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.
  */
 

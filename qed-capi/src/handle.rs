@@ -5,7 +5,11 @@
 //! allocator but waits in a queue for its reuse. So a handle closed twice, or used after it was
 //! closed, meets a valid shell that says so, and two threads that close one handle at once are told
 //! apart. What no check can find is a handle closed so long ago that its shell serves again.
+//!
+//! A handle that may not cross a fork knows in which process it was made, and is refused in
+//! another one: there its threads are gone, and closing it would write to the parent's file.
 
+use crate::fork;
 use parking_lot::Mutex;
 use qed_core::{Error, Result};
 use std::collections::VecDeque;
@@ -22,10 +26,14 @@ pub(crate) trait Handle: Sized {
     const ARGUMENT: &'static str;
     /// The C type's name in messages.
     const TYPE: &'static str;
+    /// Whether a child may go on using it after a fork.
+    const SURVIVES_FORK: bool = true;
 }
 
 struct Shell {
     magic: AtomicU64,
+    /// [`fork::generation`] when the handle was made.
+    generation: AtomicU64,
     value: AtomicPtr<()>,
 }
 
@@ -34,15 +42,26 @@ const CLOSED: u64 = u64::from_le_bytes(*b"qed-clsd");
 /// So many shells wait before the oldest serves again: late misuse stays detectable for a while.
 const QUARANTINE: usize = 256;
 
-static RETIRED: Mutex<VecDeque<&'static Shell>> = Mutex::new(VecDeque::new());
+pub(crate) struct Shells {
+    /// Closed, the oldest first.
+    retired: VecDeque<&'static Shell>,
+    /// A parent's, closed here: what they own is left alone, and never freed.
+    orphaned: Vec<&'static Shell>,
+}
+
+pub(crate) static SHELLS: Mutex<Shells> =
+    Mutex::new(Shells { retired: VecDeque::new(), orphaned: Vec::new() });
 
 /// A new handle that owns `value`.
 pub(crate) fn new<H: Handle>(value: H::Value) -> *mut H {
+    fork::watch();
     let value = Box::into_raw(Box::new(value)).cast::<()>();
     let shell = reusable().unwrap_or_else(|| {
-        let empty = Shell { magic: AtomicU64::new(CLOSED), value: AtomicPtr::new(ptr::null_mut()) };
-        Box::leak(Box::new(empty))
+        let (magic, generation) = (AtomicU64::new(CLOSED), AtomicU64::new(0));
+        let value = AtomicPtr::new(ptr::null_mut());
+        Box::leak(Box::new(Shell { magic, generation, value }))
     });
+    shell.generation.store(fork::generation(), Ordering::Relaxed);
     shell.value.store(value, Ordering::Relaxed);
     shell.magic.store(H::MAGIC, Ordering::Release);
     ptr::from_ref(shell).cast_mut().cast()
@@ -56,6 +75,7 @@ pub(crate) fn new<H: Handle>(value: H::Value) -> *mut H {
 pub(crate) unsafe fn get<'a, H: Handle>(handle: *const H) -> Result<&'a H::Value> {
     // SAFETY: the caller's promise.
     let shell = unsafe { shell(handle) }?;
+    check_process::<H>(shell)?;
     let value = shell.value.load(Ordering::Acquire).cast::<H::Value>();
     // SAFETY: the magic word says that the pointer is a live box of this type.
     unsafe { value.as_ref() }.ok_or_else(closed::<H>)
@@ -80,12 +100,16 @@ pub(crate) unsafe fn take<H: Handle>(place: *mut *mut H) -> Result<Option<Box<H:
     }
     // SAFETY: the caller's promise.
     let shell = unsafe { shell(handle) }?;
+    if let Err(error) = check_process::<H>(shell) {
+        SHELLS.lock().orphaned.push(shell);
+        return Err(error);
+    }
     let value = shell.value.swap(ptr::null_mut(), Ordering::AcqRel).cast::<H::Value>();
     if value.is_null() {
         return Err(closed::<H>());
     }
     shell.magic.store(CLOSED, Ordering::Release);
-    RETIRED.lock().push_back(shell);
+    SHELLS.lock().retired.push_back(shell);
     // SAFETY: the box that `new` made; the swap gave it to this call alone.
     Ok(Some(unsafe { Box::from_raw(value) }))
 }
@@ -111,8 +135,15 @@ unsafe fn shell<H: Handle>(handle: *const H) -> Result<&'static Shell> {
 }
 
 fn reusable() -> Option<&'static Shell> {
-    let mut retired = RETIRED.lock();
+    let retired = &mut SHELLS.lock().retired;
     if retired.len() > QUARANTINE { retired.pop_front() } else { None }
+}
+
+fn check_process<H: Handle>(shell: &Shell) -> Result<()> {
+    if H::SURVIVES_FORK || shell.generation.load(Ordering::Relaxed) == fork::generation() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{} belongs to the process that forked this one", H::ARGUMENT)))
 }
 
 fn closed<H: Handle>() -> Error {

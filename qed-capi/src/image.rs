@@ -28,6 +28,7 @@ impl Handle for qed_image {
     const MAGIC: u64 = u64::from_le_bytes(*b"qed-imag");
     const ARGUMENT: &'static str = "image";
     const TYPE: &'static str = "qed_image";
+    const SURVIVES_FORK: bool = false;
 }
 
 /// Creates an image of size bytes (rounded up to 512). QED_SIZE_OF_BACKING takes the size of the

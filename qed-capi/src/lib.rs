@@ -14,6 +14,7 @@
 mod arguments;
 pub mod backing;
 pub mod extents;
+mod fork;
 mod guard;
 mod handle;
 pub mod image;
