@@ -9,9 +9,10 @@
  * Results    0, or a count where the function says so; a negative errno on failure. Then
  *            qed_error_message() has a sentence that begins with the function's name, and
  *            qed_error_kind() a stable number. Both are the calling thread's own.
- * Handles    qed_options, qed_image, qed_report: opaque. What makes one takes `T **out` and writes it
- *            on success only. What ends one takes `T **`, sets it to NULL, and accepts NULL. NULL, a
- *            handle of another type and one that was closed are -EINVAL where that can be seen.
+ * Handles    qed_options, qed_image, qed_report: opaque. What makes one takes `T **out` and writes
+ *            it on success only. What ends one takes `T **`, sets it to NULL, and accepts NULL.
+ *            NULL, a handle of another type and one that was closed are -EINVAL where that can be
+ *            seen.
  * Strings    NUL-terminated. Paths are bytes; names and values of options are UTF-8.
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it. No callback runs under a lock. An image that is
@@ -224,8 +225,8 @@
 typedef struct qed_image qed_image;
 
 /**
- * Options of creating, opening and checking, by name. Used by the call it is given to and not kept:
- * one set may serve many calls. Freed by qed_options_free.
+ * Options of creating, opening and checking, by name. Used by the call it is given to and not
+ * kept: one set may serve many calls. Freed by qed_options_free.
  */
 typedef struct qed_options qed_options;
 
@@ -413,9 +414,10 @@ int qed_options_set_bool(struct qed_options *options, const char *name, bool val
 int qed_options_free(struct qed_options **options);
 
 /**
- * Adds a backing file to be opened: the first is that of the image, the next that of the first, and
- * so on; the names in the images are then not looked at, and there must be as many as the images
- * need. format is "raw" or "qed"; NULL leaves it to what the image above says, then to the magic.
+ * Adds a backing file to be opened: the first is that of the image, the next that of the first,
+ * and so on; the names in the images are then not looked at, and there must be as many as the
+ * images need. format is "raw" or "qed"; NULL leaves it to what the image above says, then to the
+ * magic.
  *
  * Ownership: path and format are copied. Threads: any.
  * Errors: -EINVAL: an unknown format. The file is opened, and may fail, when an image is.
@@ -477,17 +479,15 @@ int qed_image_open(const char *path, const struct qed_options *options, struct q
 
 /**
  * Opens the image behind a descriptor that is open for reading and, unless the option "read_only"
- * is on, for writing. Such an image has no directory: its backing file is refused unless the options
- * have it, or a directory for it (qed_options_add_backing_fd and its siblings).
+ * is on, for writing. Such an image has no directory: its backing file is refused unless the
+ * options have it, or a directory for it (qed_options_add_backing_fd and its siblings).
  *
  * Ownership: the library takes a duplicate (close-on-exec): the descriptor stays the caller's and
  * may be closed at once. The duplicate shares what belongs to the open file: its flags and its
  * locks. *out and options: as qed_image_open. Threads: any.
  * Errors: as qed_image_open; -EBADF: not an open descriptor.
  */
-int qed_image_open_fd(int fd,
-                      const struct qed_options *options,
-                      struct qed_image **out);
+int qed_image_open_fd(int fd, const struct qed_options *options, struct qed_image **out);
 
 /**
  * The bytes of the guest's disk, or a negative errno.
@@ -515,8 +515,8 @@ int qed_image_close(struct qed_image **image);
 int qed_image_pread(const struct qed_image *image, void *buffer, size_t length, uint64_t offset);
 
 /**
- * Writes length bytes of buffer at offset: all of them or an error. Stable after the next flush, or
- * at once with QED_FUA.
+ * Writes length bytes of buffer at offset: all of them or an error. Stable after the next flush,
+ * or at once with QED_FUA.
  *
  * Ownership: the buffer is the caller's and must not change during the call. Threads: any.
  * Errors: -EINVAL: the range passes the end of the disk, or a flag that writing does not know
@@ -557,7 +557,8 @@ int qed_image_pwritev(struct qed_image *image,
  * What is unallocated and reads as zeroes already stays unallocated.
  *
  * Threads: any.
- * Errors: as qed_image_pwrite; -ENOTSUP: QED_NO_FALLBACK was given, and only writing data would do.
+ * Errors: as qed_image_pwrite; -ENOTSUP: QED_NO_FALLBACK was given, and only writing data would
+ * do.
  */
 int qed_image_write_zeroes(struct qed_image *image,
                            uint64_t offset,
@@ -600,9 +601,8 @@ int qed_image_extents(const struct qed_image *image,
                       void *user_data);
 
 /**
- * Fills *info in. Set info->struct_size to sizeof(qed_info) before the call, as in
- * qed_info info = { .struct_size = sizeof(info) }; members that this library does not know are left
- * alone.
+ * Fills *info in. Set info->struct_size to sizeof(qed_info) before the call, as in qed_info info =
+ * { .struct_size = sizeof(info) }; members that this library does not know are left alone.
  *
  * Ownership: *info is the caller's. Threads: any.
  * Errors: -EINVAL: struct_size is less than the first version of qed_info had; what the operating
@@ -705,8 +705,8 @@ int64_t qed_report_fragmented_clusters(const struct qed_report *report);
 int64_t qed_report_image_end_offset(const struct qed_report *report);
 
 /**
- * The number of findings that the report describes in words: the first 100 corruptions, then why the
- * first table that could not be read could not be.
+ * The number of findings that the report describes in words: the first 100 corruptions, then why
+ * the first table that could not be read could not be.
  *
  * Threads: any. Errors: -EINVAL: not a live handle.
  */

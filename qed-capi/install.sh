@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs libqed for C: header, shared and static library, pkg-config file, CMake package, man page.
+# Installs libqed for C: header, shared and static library, pkg-config file, CMake package and man
+# page.
 #
 #     qed-capi/install.sh PREFIX
 #
-# PREFIX may also come from the environment. DESTDIR is put before every path, for packagers; LIBDIR,
-# INCLUDEDIR and MANDIR stand below PREFIX unless they are given. The libraries are built first, in
-# the release profile, unless QED_BUILD_DIR names a directory that holds libqed.so and libqed.a.
+# PREFIX may also come from the environment. DESTDIR is put before every path, for packagers;
+# LIBDIR, INCLUDEDIR and MANDIR stand below PREFIX unless they are given. The libraries are built
+# first, in the release profile, unless QED_BUILD_DIR names a directory that holds libqed.so and
+# libqed.a.
 set -eu
 
 if [ $# -eq 1 ]; then

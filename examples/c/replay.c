@@ -5,12 +5,12 @@
  *
  * TRACE (- is standard input) has one request a line, OP FIRST_SECTOR SECTOR_COUNT in 512-byte
  * sectors: R read, W write, WA write with forced unit access, Z write zeroes, D discard, F flush.
- * THREADS is 4 and SIZE is 6G unless they are given. With --also-raw a sparse file gets what the disk
- * has to hold, for a second judge: qemu-img compare -f qed -F raw IMAGE FILE.
+ * THREADS is 4 and SIZE is 6G unless they are given. With --also-raw a sparse file gets what the
+ * disk has to hold, for a second judge: qemu-img compare -f qed -F raw IMAGE FILE.
  *
  * A thread owns whole regions of the disk, so requests that overlap stay in the trace's order; a
- * flush belongs to the thread of the request before it. What is written to a sector is a function of
- * the sector and of the line in the trace, so every read can be checked.
+ * flush belongs to the thread of the request before it. What is written to a sector is a function
+ * of the sector and of the line in the trace, so every read can be checked.
  */
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
@@ -31,7 +31,7 @@
 #define REGION ((uint64_t)64 << 20)
 #define SWEEP (1u << 20)
 #define MAX_THREADS 64
-/* In place of what was written, the sector may read as zeroes: a discard took part of its cluster. */
+/* The sector may also read as zeroes: a discard took part of its cluster. */
 #define OR_ZEROES 0x80000000u
 
 struct request {
@@ -55,7 +55,7 @@ struct lane {
 struct job {
     qed_image *image;
     uint64_t size, cluster_size;
-    /* For each sector the line that wrote it, 0 for zeroes. A thread touches its own regions only. */
+    /* For each sector the line that wrote it, 0 for zeroes. A thread touches its regions only. */
     uint32_t *written_by;
     unsigned threads;
     struct lane lanes[MAX_THREADS];
@@ -100,7 +100,8 @@ static void fill(unsigned char *bytes, uint64_t sector, uint32_t line) {
 }
 
 /* Whether a sector holds what `state` says; `wanted` becomes what it holds then. */
-static int holds(const unsigned char *seen, unsigned char *wanted, uint64_t sector, uint32_t state) {
+static int holds(const unsigned char *seen, unsigned char *wanted, uint64_t sector,
+                 uint32_t state) {
     fill(wanted, sector, state & ~OR_ZEROES);
     if (memcmp(seen, wanted, SECTOR) == 0)
         return 1;
@@ -264,8 +265,8 @@ static void replay(struct job *job) {
     qed(qed_image_close(&job->image));
     clock_gettime(CLOCK_MONOTONIC, &end);
     printf("replayed by %u threads in %.2f s: %" PRIu64 " writes (%.1f MB), %" PRIu64
-           " reads (%.1f MB), %" PRIu64 " zeroes (%.1f MB), %" PRIu64 " discards (%.1f MB), %" PRIu64
-           " flushes\n",
+           " reads (%.1f MB), %" PRIu64 " zeroes (%.1f MB), %" PRIu64 " discards (%.1f MB), "
+           "%" PRIu64 " flushes\n",
            job->threads,
            (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9,
            job->counts['W'], (double)job->bytes['W'] / 1e6, job->counts['R'],

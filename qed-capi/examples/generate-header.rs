@@ -94,9 +94,10 @@ const PREAMBLE: &str = r#"/*
  * Results    0, or a count where the function says so; a negative errno on failure. Then
  *            qed_error_message() has a sentence that begins with the function's name, and
  *            qed_error_kind() a stable number. Both are the calling thread's own.
- * Handles    qed_options, qed_image, qed_report: opaque. What makes one takes `T **out` and writes it
- *            on success only. What ends one takes `T **`, sets it to NULL, and accepts NULL. NULL, a
- *            handle of another type and one that was closed are -EINVAL where that can be seen.
+ * Handles    qed_options, qed_image, qed_report: opaque. What makes one takes `T **out` and writes
+ *            it on success only. What ends one takes `T **`, sets it to NULL, and accepts NULL.
+ *            NULL, a handle of another type and one that was closed are -EINVAL where that can be
+ *            seen.
  * Strings    NUL-terminated. Paths are bytes; names and values of options are UTF-8.
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it. No callback runs under a lock. An image that is

@@ -1,8 +1,8 @@
 //! From C's arguments to Rust's: strings, buffers, vectors, descriptors, places for results.
 //!
-//! Every function takes what a caller passed, refuses what cannot be right (NULL, misaligned, longer
-//! than memory, wrapping, overlapping) by the argument's name, and vouches for nothing else: that
-//! memory of the stated length is there is the caller's promise.
+//! Every function takes what a caller passed, refuses what cannot be right (NULL, misaligned,
+//! longer than memory, wrapping, overlapping) by the argument's name, and vouches for nothing else:
+//! that memory of the stated length is there is the caller's promise.
 
 use libc::iovec;
 use qed_core::{Error, Result};
@@ -53,8 +53,8 @@ pub(crate) fn place<T>(pointer: *mut T, argument: &str) -> Result<*mut T> {
 
 /// A buffer to fill.
 ///
-/// # Safety
-/// `length` bytes at `pointer` may be written, and nothing else touches them while the result lives.
+/// # Safety `length` bytes at `pointer` may be written, and nothing else touches them while the
+/// result lives.
 pub(crate) unsafe fn buffer_mut<'a>(pointer: *mut c_void, length: usize) -> Result<&'a mut [u8]> {
     if length == 0 {
         return Ok(&mut []);

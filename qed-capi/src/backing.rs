@@ -1,4 +1,5 @@
-//! Backing files that the caller has opened or named itself, for images that may not choose their own.
+//! Backing files that the caller has opened or named itself, for images that may not choose their
+//! own.
 
 use crate::arguments;
 use crate::guard::status;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 /// qed_options_set_backing_directory_fd are there.
 pub const LIBQED_HAVE_BACKING: c_int = 1;
 
-/// Adds a backing file to be opened: the first is that of the image, the next that of the first, and
-/// so on; the names in the images are then not looked at, and there must be as many as the images
-/// need. format is "raw" or "qed"; NULL leaves it to what the image above says, then to the magic.
+/// Adds a backing file to be opened: the first is that of the image, the next that of the first,
+/// and so on; the names in the images are then not looked at, and there must be as many as the
+/// images need. format is "raw" or "qed"; NULL leaves it to what the image above says, then to the
+/// magic.
 ///
 /// Ownership: path and format are copied. Threads: any.
 /// Errors: -EINVAL: an unknown format. The file is opened, and may fail, when an image is.

@@ -1,7 +1,7 @@
 //! What happens to handles when the process forks: a child can tell its parent's from its own.
 //!
-//! A child has a copy of the handles and none of the threads behind them. The list of shells is held
-//! over the fork, so that the child finds it whole.
+//! A child has a copy of the handles and none of the threads behind them. The list of shells is
+//! held over the fork, so that the child finds it whole.
 
 use crate::handle::SHELLS;
 use std::sync::Once;

@@ -1,8 +1,8 @@
 //! The panic guard: every exported call that can fail runs inside [`run`].
 //!
-//! It runs the body, empties the error slot where that succeeds, and turns an error or a panic into a
-//! filled slot and a negative errno. A panic is a bug of the library: it becomes `QED_ERROR_INTERNAL` and -EIO, and
-//! never unwinds into C, where that would end the process.
+//! It runs the body, empties the error slot where that succeeds, and turns an error or a panic into
+//! a filled slot and a negative errno. A panic is a bug of the library: it becomes
+//! `QED_ERROR_INTERNAL` and -EIO, and never unwinds into C, where that would end the process.
 
 use crate::status;
 use qed_core::{Error, ErrorKind, Result};

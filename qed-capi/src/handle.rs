@@ -69,9 +69,8 @@ pub(crate) fn new<H: Handle>(value: H::Value) -> *mut H {
 
 /// The value behind a handle.
 ///
-/// # Safety
-/// `handle` is NULL, came from [`new`], or points to at least eight readable bytes. No thread closes
-/// it while the reference lives.
+/// # Safety `handle` is NULL, came from [`new`], or points to at least eight readable bytes. No
+/// thread closes it while the reference lives.
 pub(crate) unsafe fn get<'a, H: Handle>(handle: *const H) -> Result<&'a H::Value> {
     // SAFETY: the caller's promise.
     let shell = unsafe { shell(handle) }?;
@@ -81,11 +80,11 @@ pub(crate) unsafe fn get<'a, H: Handle>(handle: *const H) -> Result<&'a H::Value
     unsafe { value.as_ref() }.ok_or_else(closed::<H>)
 }
 
-/// Closes `*place`, sets it to NULL, and gives what it owned; `None` where there is nothing to close.
+/// Closes `*place`, sets it to NULL, and gives what it owned; `None` where there is nothing to
+/// close.
 ///
-/// # Safety
-/// `place` is NULL or may be read and written, and holds what [`get`] accepts. No thread is inside a
-/// call with the handle.
+/// # Safety `place` is NULL or may be read and written, and holds what [`get`] accepts. No thread
+/// is inside a call with the handle.
 pub(crate) unsafe fn take<H: Handle>(place: *mut *mut H) -> Result<Option<Box<H::Value>>> {
     if place.is_null() {
         return Ok(None);
@@ -124,7 +123,8 @@ unsafe fn shell<H: Handle>(handle: *const H) -> Result<&'static Shell> {
     if !pointer.is_aligned() {
         return Err(foreign::<H>());
     }
-    // SAFETY: aligned, and readable: shells are never freed, and for anything else the caller vouches.
+    // SAFETY: aligned, and readable: shells are never freed, and for anything else the caller
+    // vouches.
     let magic = unsafe { &(*pointer).magic }.load(Ordering::Acquire);
     match magic {
         // SAFETY: the magic word marks a shell, and shells live for ever.

@@ -100,8 +100,8 @@ pub unsafe extern "C" fn qed_image_open(
 }
 
 /// Opens the image behind a descriptor that is open for reading and, unless the option "read_only"
-/// is on, for writing. Such an image has no directory: its backing file is refused unless the options
-/// have it, or a directory for it (qed_options_add_backing_fd and its siblings).
+/// is on, for writing. Such an image has no directory: its backing file is refused unless the
+/// options have it, or a directory for it (qed_options_add_backing_fd and its siblings).
 ///
 /// Ownership: the library takes a duplicate (close-on-exec): the descriptor stays the caller's and
 /// may be closed at once. The duplicate shares what belongs to the open file: its flags and its

@@ -1,4 +1,5 @@
-//! The facts of an image, in a structure that can grow: its first member says how much of it there is.
+//! The facts of an image, in a structure that can grow: its first member says how much of it there
+//! is.
 
 use crate::arguments;
 use crate::guard::{code, status};
@@ -49,9 +50,8 @@ pub struct qed_info {
     pub backing_raw: u32,
 }
 
-/// Fills *info in. Set info->struct_size to sizeof(qed_info) before the call, as in
-/// qed_info info = { .struct_size = sizeof(info) }; members that this library does not know are left
-/// alone.
+/// Fills *info in. Set info->struct_size to sizeof(qed_info) before the call, as in qed_info info =
+/// { .struct_size = sizeof(info) }; members that this library does not know are left alone.
 ///
 /// Ownership: *info is the caller's. Threads: any.
 /// Errors: -EINVAL: struct_size is less than the first version of qed_info had; what the operating

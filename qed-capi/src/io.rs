@@ -35,8 +35,8 @@ pub unsafe extern "C" fn qed_image_pread(
     })
 }
 
-/// Writes length bytes of buffer at offset: all of them or an error. Stable after the next flush, or
-/// at once with QED_FUA.
+/// Writes length bytes of buffer at offset: all of them or an error. Stable after the next flush,
+/// or at once with QED_FUA.
 ///
 /// Ownership: the buffer is the caller's and must not change during the call. Threads: any.
 /// Errors: -EINVAL: the range passes the end of the disk, or a flag that writing does not know
@@ -103,7 +103,8 @@ pub unsafe extern "C" fn qed_image_pwritev(
 /// What is unallocated and reads as zeroes already stays unallocated.
 ///
 /// Threads: any.
-/// Errors: as qed_image_pwrite; -ENOTSUP: QED_NO_FALLBACK was given, and only writing data would do.
+/// Errors: as qed_image_pwrite; -ENOTSUP: QED_NO_FALLBACK was given, and only writing data would
+/// do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qed_image_write_zeroes(
     image: *mut qed_image,

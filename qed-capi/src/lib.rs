@@ -2,9 +2,9 @@
 //!
 //! A thin boundary over the public API of `qed_core`: three small mechanisms (the handle, the panic
 //! guard, the error slot), conversions of arguments, and no logic of its own. The documentation of
-//! the public items is written for C programmers: it becomes the header
-//! (`cargo run -p qed-capi --example generate-header`). The conventions that hold for every function
-//! stand once, at the head of the header and in `docs/c-api.md`.
+//! the public items is written for C programmers: it becomes the header (`cargo run -p qed-capi
+//! --example generate-header`). The conventions that hold for every function stand once, at the
+//! head of the header and in `docs/c-api.md`.
 
 // C's names, and C's manner of documenting what a pointer must be: once for all functions.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]

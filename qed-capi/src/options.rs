@@ -1,5 +1,5 @@
-//! Options by name, so that they grow without an ABI break: a lock around `NamedOptions`. What has no
-//! name, files given by descriptor, is added by [`backing`](crate::backing).
+//! Options by name, so that they grow without an ABI break: a lock around `NamedOptions`. What has
+//! no name, files given by descriptor, is added by [`backing`](crate::backing).
 
 use crate::arguments;
 use crate::guard::status;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// The qed_options_* functions are there.
 pub const LIBQED_HAVE_OPTIONS: c_int = 1;
 
-/// Options of creating, opening and checking, by name. Used by the call it is given to and not kept:
-/// one set may serve many calls. Freed by qed_options_free.
+/// Options of creating, opening and checking, by name. Used by the call it is given to and not
+/// kept: one set may serve many calls. Freed by qed_options_free.
 pub struct qed_options {
     _opaque: [u8; 0],
 }

@@ -159,8 +159,8 @@ pub unsafe extern "C" fn qed_report_image_end_offset(report: *const qed_report) 
     unsafe { fact("qed_report_image_end_offset", report, |facts| facts.image_end_offset) }
 }
 
-/// The number of findings that the report describes in words: the first 100 corruptions, then why the
-/// first table that could not be read could not be.
+/// The number of findings that the report describes in words: the first 100 corruptions, then why
+/// the first table that could not be read could not be.
 ///
 /// Threads: any. Errors: -EINVAL: not a live handle.
 #[unsafe(no_mangle)]

@@ -1,6 +1,7 @@
-//! The C tests: each file of `tests/c` is one program, compiled as C99 (or C++) with every warning an
-//! error and run in a directory of its own: plainly, under valgrind, and with the C side built with
-//! the address and undefined-behaviour sanitizers. And what the shared library shows of itself.
+//! The C tests: each file of `tests/c` is one program, compiled as C99 (or C++) with every warning
+//! an error and run in a directory of its own: plainly, under valgrind, and with the C side built
+//! with the address and undefined-behaviour sanitizers. And what the shared library shows of
+//! itself.
 // Helpers fail as tests do; clippy knows only functions that are tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -27,8 +27,8 @@ fn hello_says_hello_once() {
 }
 
 /// Goal: a replay leaves what the trace says, from four threads as from one. Method: a trace of
-/// overlapping requests that cross regions and clusters; the raw file is the judge of the image, and
-/// the raw files of both replays are the same.
+/// overlapping requests that cross regions and clusters; the raw file is the judge of the image,
+/// and the raw files of both replays are the same.
 #[test]
 fn replay_leaves_what_the_trace_says() {
     let Some(example) = Example::compiled("replay") else { return };

@@ -32,7 +32,7 @@
         }                                                                                         \
     } while (0)
 
-/* The call fails with this errno and kind, and its text begins with `function: ` and holds `part`. */
+/* The call fails with this errno and kind; its text begins with `function: ` and holds `part`. */
 #define FAILS(call, errno_, kind_, function, part)                                                \
     check_failure((call), -(errno_), kind_, function, part, __FILE__, __LINE__)
 
@@ -45,9 +45,10 @@ static inline void check_failure(int64_t code, int wanted, int kind, const char 
     size_t length = strlen(function);
     int begins = strncmp(text, function, length) == 0 && strncmp(text + length, ": ", 2) == 0;
     if (code != wanted || qed_error_kind() != kind || !begins || !strstr(text, part)) {
-        fprintf(stderr, "%s:%d: %s gave %" PRId64 ", wanted %d; kind %s; \"%s\", wanted \"%s: ...%s\"\n",
-                file, line, function, code, wanted, qed_error_kind_name(qed_error_kind()), text,
-                function, part);
+        fprintf(stderr, "%s:%d: %s gave %" PRId64 ", wanted %d; kind %s; \"%s\"", file, line,
+                function, code, wanted, qed_error_kind_name(qed_error_kind()), text);
+        fprintf(stderr, ", wanted kind %s; \"%s: ...%s\"\n", qed_error_kind_name(kind), function,
+                part);
         exit(1);
     }
 }

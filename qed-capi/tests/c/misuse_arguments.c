@@ -58,7 +58,8 @@ int main(void) {
     MISUSE(qed_image_extents(image, 0, MIB, NULL, NULL), "qed_image_extents", "callback is NULL");
     MISUSE(qed_image_info(image, NULL), "qed_image_info", "info is NULL");
     MISUSE(qed_image_info(image, (qed_info *)odd), "qed_image_info", "misaligned");
-    MISUSE(qed_image_info(image, &info), "qed_image_info", "struct_size is 0, not sizeof(qed_info)");
+    MISUSE(qed_image_info(image, &info), "qed_image_info",
+           "struct_size is 0, not sizeof(qed_info)");
     info.struct_size = 8;
     MISUSE(qed_image_info(image, &info), "qed_image_info", "struct_size is 8");
     CHECK(info.virtual_size == 0 && info.struct_size == 8);

@@ -27,7 +27,7 @@ int main(void) {
     MISUSE(qed_image_backing_name(NULL, NULL, 0), "qed_image_backing_name", "image is NULL");
     MISUSE(qed_options_set_str(NULL, "cache", "none"), "qed_options_set_str", "options is NULL");
     MISUSE(qed_options_set_u64(NULL, "table_size", 4), "qed_options_set_u64", "options is NULL");
-    MISUSE(qed_options_set_bool(NULL, "overwrite", true), "qed_options_set_bool", "options is NULL");
+    MISUSE(qed_options_set_bool(NULL, "lock", true), "qed_options_set_bool", "options is NULL");
     MISUSE(qed_report_leaks(NULL), "qed_report_leaks", "report is NULL");
     CHECK(qed_report_finding(NULL, 0) == NULL);
     MISUSE(-EINVAL, "qed_report_finding", "report is NULL");
@@ -45,7 +45,8 @@ int main(void) {
 
     /* Not a handle at all */
     MISUSE(qed_image_flush(foreign), "qed_image_flush", "image is not a qed_image");
-    MISUSE(qed_image_flush((qed_image *)((char *)words + 1)), "qed_image_flush", "is not a qed_image");
+    MISUSE(qed_image_flush((qed_image *)((char *)words + 1)), "qed_image_flush",
+           "is not a qed_image");
     MISUSE(qed_image_close((qed_image **)((char *)words + 1)), "qed_image_close", "misaligned");
 
     /* Used after it was closed, closed twice through a copy */

@@ -18,7 +18,8 @@ int main(void) {
     MISUSE(qed_options_set_bool(options, "colour", true), "qed_options_set_bool", "cluster_size");
     MISUSE(qed_options_set_str(options, "cache", "maybe"), "qed_options_set_str", "writethrough");
     MISUSE(qed_options_set_str(options, "overwrite", "maybe"), "qed_options_set_str", "on");
-    MISUSE(qed_options_set_bool(options, "cluster_size", true), "qed_options_set_bool", "cluster_size");
+    MISUSE(qed_options_set_bool(options, "cluster_size", true), "qed_options_set_bool",
+           "cluster_size");
     MISUSE(qed_options_set_u64(options, "overwrite", 7), "qed_options_set_u64", "overwrite");
 
     /* What was refused left nothing behind; what was set counts, the last value of a name. */
@@ -41,14 +42,15 @@ int main(void) {
     info.struct_size = sizeof info;
     OK(qed_image_info(image, &info));
     CHECK(info.cluster_size == 4096 && info.table_size == 2 && info.read_only == 1);
-    FAILS(qed_image_pwrite(image, "x", 1, 0, 0), EROFS, QED_ERROR_READ_ONLY, "qed_image_pwrite", "");
+    FAILS(qed_image_pwrite(image, "x", 1, 0, 0), EROFS, QED_ERROR_READ_ONLY, "qed_image_pwrite",
+          "");
     FAILS(qed_image_write_zeroes(image, 0, 512, 0), EROFS, QED_ERROR_READ_ONLY,
           "qed_image_write_zeroes", "");
     OK(qed_image_close(&image));
 
     /* create is exclusive unless told otherwise. */
-    FAILS(qed_image_create("a.qed", MIB, NULL), EEXIST, QED_ERROR_ALREADY_EXISTS, "qed_image_create",
-          "a.qed");
+    FAILS(qed_image_create("a.qed", MIB, NULL), EEXIST, QED_ERROR_ALREADY_EXISTS,
+          "qed_image_create", "a.qed");
     OK(qed_options_set_str(options, "overwrite", "on"));
     OK(qed_image_create("a.qed", 16 * MIB, options));
     OK(qed_options_set_u64(options, "cluster_size", 12345));

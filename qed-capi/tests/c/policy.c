@@ -1,4 +1,4 @@
-/* Which backing files are opened: beneath the image's directory, beneath one given, none, or any. */
+/* Which backing files are opened: beneath the image's directory or one given, none, or any. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <sys/stat.h>
