@@ -1,0 +1,57 @@
+//! The verbs that need no handle: create, check, probe.
+
+use crate::arguments::{self, Bytes, Target};
+use crate::call::detached;
+use crate::{options, results};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use qed_core::Format;
+
+/// Creates an image. The Python wrapper has turned a size like "10G" into a number.
+#[pyfunction]
+#[pyo3(signature = (path, size, backing, **options))]
+pub(crate) fn create(
+    py: Python<'_>,
+    path: Target,
+    size: Option<Bytes>,
+    backing: Option<&Bound<'_, PyAny>>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<()> {
+    let backing = backing.map(arguments::path).transpose()?;
+    let options = options::create(py, size.map(|Bytes(size)| size), backing, options)?;
+    detached(py, move || match path {
+        Target::Path(path) => qed_core::create(path, &options),
+        Target::File(file) => qed_core::create_file(&file, &options),
+    })
+}
+
+/// Checks an image without changing it; never opens a backing file.
+#[pyfunction]
+#[pyo3(signature = (path, **options))]
+pub(crate) fn check<'py>(
+    py: Python<'py>,
+    path: Target,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = options::open(py, options)?;
+    let report = detached(py, move || match path {
+        Target::Path(path) => qed_core::check(path, &options),
+        Target::File(file) => qed_core::check_file(file, &options),
+    })?;
+    results::report(py, &report)
+}
+
+/// The format that a file's first bytes announce, or None.
+#[pyfunction]
+#[pyo3(signature = (path))]
+pub(crate) fn probe(py: Python<'_>, path: Target) -> PyResult<Option<&'static str>> {
+    let format = detached(py, move || match path {
+        Target::Path(path) => qed_core::probe(path),
+        Target::File(file) => qed_core::probe_file(&file),
+    })?;
+    Ok(match format {
+        Format::Qed => Some("qed"),
+        Format::Qcow2 => Some("qcow2"),
+        Format::Unknown => None,
+    })
+}
