@@ -5,7 +5,7 @@ use crate::call::detached;
 use crate::{options, results};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use qed_core::Format;
+use qed_core::{ErrorKind, Format};
 
 /// Creates an image. The Python wrapper has turned a size like "10G" into a number.
 #[pyfunction]
@@ -54,4 +54,10 @@ pub(crate) fn probe(py: Python<'_>, path: Target) -> PyResult<Option<&'static st
         Format::Qcow2 => Some("qcow2"),
         Format::Unknown => None,
     })
+}
+
+/// The stable names of the engine's kinds of errors: `qed/_errors.py` has a class for each.
+#[pyfunction]
+pub(crate) fn error_kinds() -> Vec<&'static str> {
+    ErrorKind::ALL.iter().map(|kind| kind.name()).collect()
 }

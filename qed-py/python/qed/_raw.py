@@ -82,8 +82,9 @@ class RawImage(io.RawIOBase):
     def readall(self) -> bytes:
         """Return everything from the position to the end."""
         self._check_open()
-        data = self._image.pread(self._left(), self._position)
-        self._position += len(data)
+        count = self._left()
+        data = self._image.pread(count, self._position) if count else b""
+        self._position += count
         return data
 
     def write(self, buffer: Buffer, /) -> int:
