@@ -26,6 +26,6 @@ pub use image::{
 };
 pub use meta::{Rule, Rules, Trust};
 pub use ops::{
-    CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check_storage, create,
-    create_file, format_storage, parse_size,
+    CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check, check_file,
+    check_storage, create, create_file, format_storage, parse_size,
 };

@@ -3,6 +3,10 @@
 //! Works on whatever bytes it is given: the header must be one, everything behind it may be damage
 //! and is counted, not followed. Backing files are never opened.
 
+mod file;
+
+pub use file::{check, check_file};
+
 use crate::error::{Corruption, Error, Result};
 use crate::format::{Geometry, Header};
 use crate::meta::header::HeaderBlock;

@@ -5,7 +5,7 @@ mod create;
 mod options;
 mod size;
 
-pub use check::{CheckReport, check_storage};
+pub use check::{CheckReport, check, check_file, check_storage};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use options::{NamedOptions, OptionValue};
 pub use size::parse_size;
