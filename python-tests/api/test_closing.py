@@ -94,7 +94,7 @@ def test_descriptors_are_not_inherited(path: Path) -> None:
     with qed.open(path) as image, qed.inspect(path) as layer:
         numbers = map(int, os.listdir("/proc/self/fd"))
         ours = [number for number in numbers if _target(number) == str(path)]
-        assert len(ours) == 2
+        assert len(ours) >= 2
         assert not any(os.get_inheritable(fd) for fd in ours)
         assert image.size == layer.size
 

@@ -46,8 +46,8 @@ def test_an_image_left_unchecked_says_so_and_looking_does_not_clear_it(path: Pat
 def test_probe_knows_magic_and_nothing_else(tmp_path: Path) -> None:
     for content, expected in (
         (b"QED\0", "qed"),
-        (b"QFI\xfb", "qcow2"),
-        (b"QED", None),
+        (b"QFI\xfb\0\0\0\3", "qcow2"),
+        (b"QE", None),
         (b"", None),
         (bytes(4096), None),
     ):

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 import qed
 from support import zoo
 from support.commands import Command
@@ -77,9 +78,7 @@ def test_what_is_no_qed_image_does_not_support_checks(
     assert qed_cli.run("check", "disk.raw").status == 63
 
 
-def test_an_image_that_cannot_be_opened_is_a_failed_check(
-    qed_cli: Command, path: Path
-) -> None:
+def test_an_image_that_cannot_be_opened_is_a_failed_check(qed_cli: Command, path: Path) -> None:
     qed.create(path, "1M")
     put_word(path, 16, 1 << 40)
     outcome = qed_cli.run("check", path)

@@ -1,13 +1,15 @@
 """`qed info` beside `qemu-img info`."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
-import qed
 from hypothesis import given
 from hypothesis import strategies as st
+
+import qed
 from qed.cli._output import human_size, printable
 from support import zoo
 from support.commands import Command
@@ -38,9 +40,7 @@ def test_where_a_backing_name_leads(
     qed_cli: Command, qemu_img: Command, tmp_path: Path, image: str, backing: str
 ) -> None:
     (tmp_path / "sub").mkdir()
-    qemu_img.ok(
-        "create", "-q", "-f", "qed", "-u", "-b", backing, "-F", "raw", image, "1M"
-    )
+    qemu_img.ok("create", "-q", "-f", "qed", "-u", "-b", backing, "-F", "raw", image, "1M")
     assert qed_cli.ok("info", image) == qemu_img.ok("info", image)
     ours = json.loads(qed_cli.ok("info", "--output=json", image))
     assert ours == json.loads(qemu_img.ok("info", "--output=json", image))
@@ -79,23 +79,20 @@ def with_name(path: Path, name: bytes) -> None:
         file.write(name)
 
 
-def test_locks_are_respected_unless_sharing_is_forced(
-    qed_cli: Command, path: Path
-) -> None:
+def test_locks_are_respected_unless_sharing_is_forced(qed_cli: Command, path: Path) -> None:
     qed.create(path, "1M")
     with qed.open(path, "r+"):
         for verb in ("info", "check", "map"):
             outcome = qed_cli.run(verb, path)
             assert outcome.status == 1
-            assert "holds the image" in outcome.err
+            assert str(os.getpid()) in outcome.err
+            assert "-U" in outcome.err
             qed_cli.ok(verb, "-U", path)
     with qed.open(path):
         qed_cli.ok("info", path)
 
 
-def test_a_running_qemu_is_respected(
-    qed_cli: Command, qemu_io: Command, path: Path
-) -> None:
+def test_a_running_qemu_is_respected(qed_cli: Command, qemu_io: Command, path: Path) -> None:
     qed.create(path, "1M")
     with subprocess.Popen(
         [*qemu_io.program, "-f", "qed", path],
@@ -106,7 +103,9 @@ def test_a_running_qemu_is_respected(
         assert qemu.stdout is not None
         # Its prompt says that the image is open.
         assert qemu.stdout.read(len(b"qemu-io> ")) == b"qemu-io> "
-        assert qed_cli.run("info", path).status == 1
+        outcome = qed_cli.run("info", path)
+        assert outcome.status == 1
+        assert str(qemu.pid) in outcome.err
         qed_cli.ok("info", "--force-share", path)
         qemu.stdin.write(b"quit\n")
         qemu.stdin.close()
@@ -117,9 +116,7 @@ def test_a_running_qemu_is_respected(
 @given(st.integers(0, (1 << 63) - 1))
 def test_sizes_are_three_digits_and_a_unit(size: int) -> None:
     number, unit = human_size(size).split(" ")
-    shift = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40, "PiB": 50, "EiB": 60}[
-        unit
-    ]
+    shift = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40, "PiB": 50, "EiB": 60}[unit]
     assert 0 <= float(number) <= 1000
     assert abs(float(number) - size / (1 << shift)) <= 0.005 * size / (1 << shift)
 

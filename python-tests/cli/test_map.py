@@ -4,37 +4,30 @@ import json
 from pathlib import Path
 
 import pytest
+
 import qed
 from support import zoo
 from support.commands import Command
 
+RANGES = [
+    [],
+    ["--start-offset=100k", "--max-length=2M"],
+    ["--start-offset=1000", "--max-length=5000"],
+    ["--max-length", "0"],
+    ["--start-offset=100T"],
+    ["--start-offset", "2M", "--max-length=100T"],
+]
+
 
 @pytest.mark.parametrize("name", list(zoo.SOUND))
-@pytest.mark.parametrize(
-    "words",
-    [
-        [],
-        ["--start-offset=100k", "--max-length=2M"],
-        ["--start-offset=1000", "--max-length=5000"],
-        ["--start-offset", "2M"],
-        ["--max-length", "0"],
-        ["--start-offset=100T"],
-        ["--max-length=100T"],
-    ],
-    ids=" ".join,
-)
 def test_text_and_json_are_those_of_qemu_img(
-    qed_cli: Command,
-    qemu_img: Command,
-    qemu_io: Command,
-    path: Path,
-    name: str,
-    words: list[str],
+    qed_cli: Command, qemu_img: Command, qemu_io: Command, path: Path, name: str
 ) -> None:
     zoo.SOUND[name](qemu_img, qemu_io, path)
-    for output in ("human", "json"):
-        line = ["map", f"--output={output}", *words, path.name]
-        assert qed_cli.ok(*line) == qemu_img.ok(*line)
+    for words in RANGES:
+        for output in ("human", "json"):
+            line = ["map", f"--output={output}", *words, path.name]
+            assert qed_cli.ok(*line) == qemu_img.ok(*line), line
 
 
 def test_an_overlay_shows_its_own_layer(
@@ -46,9 +39,7 @@ def test_an_overlay_shows_its_own_layer(
     theirs = json.loads(qemu_img.ok("map", "--output=json", path))
     (path.parent / "base.raw").unlink()
     ours = json.loads(qed_cli.ok("map", "--output=json", path))
-    assert [run for run in ours if run["present"]] == [
-        run for run in theirs if run["depth"] == 0
-    ]
+    assert [run for run in ours if run["present"]] == [run for run in theirs if run["depth"] == 0]
     absent = [run for run in ours if not run["present"]]
     assert [(run["start"], run["length"]) for run in absent] == [
         (0, 65536),
@@ -73,4 +64,4 @@ def test_offsets_are_sizes(qed_cli: Command, path: Path) -> None:
     for words in (["--start-offset=1x"], ["--max-length=-1"]):
         outcome = qed_cli.run("map", *words, path)
         assert outcome.status == 1
-        assert "is not a size" in outcome.err
+        assert "is no size" in outcome.err

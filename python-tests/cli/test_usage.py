@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import qed
 from qed.cli import VERBS
 from support.commands import Command
@@ -68,9 +69,7 @@ def test_an_error_is_one_line_and_status_1(
     assert "Traceback" not in outcome.err
 
 
-def test_options_stand_anywhere_and_abbreviate(
-    qed_cli: Command, tmp_path: Path
-) -> None:
+def test_options_stand_anywhere_and_abbreviate(qed_cli: Command, tmp_path: Path) -> None:
     qed_cli.ok("create", "a.qed", "-o", "cluster_size=4k", "1M", "-q", "-otable_size=2")
     info = qed.info(tmp_path / "a.qed")
     assert (info.cluster_size, info.table_size, info.virtual_size) == (4096, 2, 1 << 20)
@@ -109,9 +108,7 @@ def test_a_reader_that_leaves_early_is_no_failure_to_report(
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_output_that_cannot_be_written_is_an_error(
-    qed_cli: Command, tmp_path: Path
-) -> None:
+def test_output_that_cannot_be_written_is_an_error(qed_cli: Command, tmp_path: Path) -> None:
     qed.create(tmp_path / "a.qed", "1M")
     with Path("/dev/full").open("wb") as out:
         done = subprocess.run(
@@ -137,9 +134,7 @@ def interrupt(*arguments, **options):
 qed.info = interrupt
 raise SystemExit(qed.cli.main(["info", "a.qed"]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (
         128 + signal.SIGINT,
         b"",

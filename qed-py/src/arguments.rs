@@ -5,7 +5,6 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyInt};
-use qed_core::{Error, Result};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -28,15 +27,6 @@ impl<'py> FromPyObject<'_, 'py> for Bytes {
             errors::invalid(py, format!("{number} is negative or past 2^64"))
         })
     }
-}
-
-/// Fails unless `length` bytes at `offset` lie inside `size`: asked before memory is allocated.
-pub(crate) fn check_range(offset: u64, length: u64, size: u64) -> Result<()> {
-    if offset.checked_add(length).is_some_and(|end| end <= size) {
-        return Ok(());
-    }
-    Err(Error::invalid(format!("{length} bytes pass the end of the image of {size} bytes"))
-        .at(offset))
 }
 
 /// What a caller opens: a path, or a descriptor of which this holds a duplicate.

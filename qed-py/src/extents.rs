@@ -4,8 +4,6 @@
 //! batches, each under the owner's lock, and an image may be closed or written to between two of
 //! them: every batch tells what holds when it is fetched.
 
-use crate::arguments::{Bytes, check_range};
-use crate::errors;
 use crate::image::Image;
 use crate::layer::Layer;
 use crate::results;
@@ -38,19 +36,10 @@ struct State {
 }
 
 impl Extents {
-    /// The runs of `length` bytes (or all) from `offset` of an image of `size` bytes.
-    pub(crate) fn new(
-        py: Python<'_>,
-        owner: Owner,
-        offset: Bytes,
-        length: Option<Bytes>,
-        size: u64,
-    ) -> PyResult<Self> {
-        let (Bytes(next), length) = (offset, length.map(|Bytes(length)| length));
-        let length = length.unwrap_or_else(|| size.saturating_sub(next));
-        check_range(next, length, size).map_err(|error| errors::to_python(py, &error))?;
-        let state = State { next, end: next + length, ready: VecDeque::new(), failure: None };
-        Ok(Self { owner, state: Mutex::new(state) })
+    /// The runs from `offset` to `end`, a range that the engine has found good.
+    pub(crate) fn new(owner: Owner, offset: u64, end: u64) -> Self {
+        let state = State { next: offset, end, ready: VecDeque::new(), failure: None };
+        Self { owner, state: Mutex::new(state) }
     }
 }
 
@@ -76,12 +65,12 @@ impl Extents {
 
 impl State {
     /// The next run, of a new batch where the last one is used up.
-    fn advance<I>(&mut self, fetch: impl FnOnce(u64, u64) -> I) -> Result<Option<Extent>>
+    fn advance<I>(&mut self, fetch: impl FnOnce(u64, u64) -> Result<I>) -> Result<Option<Extent>>
     where
         I: Iterator<Item = Result<Extent>>,
     {
         if self.ready.is_empty() && self.failure.is_none() && self.next < self.end {
-            for found in fetch(self.next, self.end - self.next).take(BATCH) {
+            for found in fetch(self.next, self.end - self.next)?.take(BATCH) {
                 match found {
                     Ok(extent) => {
                         self.next = extent.offset + extent.length;

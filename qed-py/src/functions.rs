@@ -2,7 +2,7 @@
 
 use crate::arguments::{self, Bytes, Target};
 use crate::call::detached;
-use crate::{options, results};
+use crate::{errors, options, results};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use qed_core::{ErrorKind, Format};
@@ -18,7 +18,10 @@ pub(crate) fn create(
     options: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<()> {
     let backing = backing.map(arguments::path).transpose()?;
-    let options = options::create(py, size.map(|Bytes(size)| size), backing, options)?;
+    let mut options = options::create(py, options)?;
+    options.size = size.map(|Bytes(size)| size);
+    // A path by any of its types, so that a name need not be text.
+    options.backing = backing;
     detached(py, move || match path {
         Target::Path(path) => qed_core::create(path, &options),
         Target::File(file) => qed_core::create_file(&file, &options),
@@ -52,7 +55,8 @@ pub(crate) fn probe(py: Python<'_>, path: Target) -> PyResult<Option<&'static st
     Ok(match format {
         Format::Qed => Some("qed"),
         Format::Qcow2 => Some("qcow2"),
-        Format::Unknown => None,
+        // Raw has no mark, and a format that this face does not know yet has no name here.
+        _ => None,
     })
 }
 
@@ -60,4 +64,11 @@ pub(crate) fn probe(py: Python<'_>, path: Target) -> PyResult<Option<&'static st
 #[pyfunction]
 pub(crate) fn error_kinds() -> Vec<&'static str> {
     ErrorKind::ALL.iter().map(|kind| kind.name()).collect()
+}
+
+/// The bytes that a size like "10G" says.
+#[pyfunction]
+#[pyo3(signature = (text))]
+pub(crate) fn parse_size(py: Python<'_>, text: &str) -> PyResult<u64> {
+    qed_core::parse_size(text).map_err(|error| errors::to_python(py, &error))
 }

@@ -4,7 +4,7 @@
 //! closing waits for the I/O of other threads and later calls find the image closed. The subclass in
 //! `qed/_image.py` adds the manners: context manager, leak warning, `raw()`.
 
-use crate::arguments::{Bytes, Target, check_range};
+use crate::arguments::{Bytes, Target};
 use crate::buffers::{self, SourceList, TargetList};
 use crate::call::detached;
 use crate::errors;
@@ -54,12 +54,17 @@ impl Image {
         let read_only = match mode {
             "r" => true,
             "r+" => false,
-            _ => return Err(errors::invalid(py, format!("mode '{mode}' is not 'r' or 'r+'"))),
+            _ => {
+                return Err(errors::invalid(
+                    py,
+                    format!("mode {mode:?} is neither \"r\" nor \"r+\""),
+                ));
+            }
         };
         if options.is_some_and(|options| options.contains("read_only").unwrap_or(false)) {
             return Err(errors::invalid(
                 py,
-                "mode says whether the image is read-only: 'r' or 'r+'",
+                "mode says whether the image is read-only: \"r\" or \"r+\"",
             ));
         }
         let mut options = options::open(py, options)?;
@@ -105,7 +110,8 @@ impl Image {
         offset: Bytes,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (Bytes(length), Bytes(offset)) = (length, offset);
-        self.with(py, |engine| check_range(offset, length, engine.size()))?;
+        // The range is judged before memory is asked for.
+        self.with(py, |engine| engine.extents(offset, length).map(drop))?;
         let length = usize::try_from(length)?;
         PyBytes::new_with(py, length, |buffer| self.with(py, |engine| engine.pread(buffer, offset)))
     }
@@ -180,8 +186,12 @@ impl Image {
         text_signature = "($self, offset=0, length=None)"
     )]
     fn extents(slf: &Bound<'_, Self>, offset: Bytes, length: Option<Bytes>) -> PyResult<Extents> {
-        let size = slf.get().size(slf.py())?;
-        Extents::new(slf.py(), Owner::Image(slf.clone().unbind()), offset, length, size)
+        let (Bytes(offset), length) = (offset, length.map(|Bytes(length)| length));
+        let end = slf.get().with(slf.py(), |engine| {
+            let length = length.unwrap_or_else(|| engine.size().saturating_sub(offset));
+            engine.extents(offset, length).map(|_| offset + length)
+        })?;
+        Ok(Extents::new(Owner::Image(slf.clone().unbind()), offset, end))
     }
 
     /// Flushes and closes; waits for calls of other threads. Twice is harmless.

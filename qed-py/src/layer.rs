@@ -67,8 +67,12 @@ impl Layer {
         text_signature = "($self, offset=0, length=None)"
     )]
     fn extents(slf: &Bound<'_, Self>, offset: Bytes, length: Option<Bytes>) -> PyResult<Extents> {
-        let size = slf.get().size(slf.py())?;
-        Extents::new(slf.py(), Owner::Layer(slf.clone().unbind()), offset, length, size)
+        let (Bytes(offset), length) = (offset, length.map(|Bytes(length)| length));
+        let end = slf.get().with(slf.py(), |engine| {
+            let length = length.unwrap_or_else(|| engine.size().saturating_sub(offset));
+            engine.extents(offset, length).map(|_| offset + length)
+        })?;
+        Ok(Extents::new(Owner::Layer(slf.clone().unbind()), offset, end))
     }
 
     /// Closes the file. Twice is harmless.

@@ -30,7 +30,7 @@ mod _qed {
     #[pymodule_export]
     use crate::fork::after_fork_in_child;
     #[pymodule_export]
-    use crate::functions::{check, create, error_kinds, probe};
+    use crate::functions::{check, create, error_kinds, parse_size, probe};
     #[pymodule_export]
     use crate::image::Image;
     #[pymodule_export]

@@ -4,27 +4,20 @@ use crate::arguments;
 use crate::errors;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
 use qed_core::{CreateOptions, NamedOptions, OpenOptions, OptionValue};
-use std::path::PathBuf;
 
 /// What `open`, `inspect` and `check` take.
 pub(crate) fn open(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<OpenOptions> {
     named(py, keywords)?.to_open().map_err(|error| errors::to_python(py, &error))
 }
 
-/// What `create` takes; `backing` is a path and goes around the table, which knows only text.
+/// What `create` takes.
 pub(crate) fn create(
     py: Python<'_>,
-    size: Option<u64>,
-    backing: Option<PathBuf>,
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<CreateOptions> {
-    let mut options =
-        named(py, keywords)?.to_create().map_err(|error| errors::to_python(py, &error))?;
-    options.size = size;
-    options.backing = backing;
-    Ok(options)
+    named(py, keywords)?.to_create().map_err(|error| errors::to_python(py, &error))
 }
 
 fn named(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<NamedOptions> {
@@ -49,9 +42,12 @@ fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<OptionValue> {
     if value.is_instance_of::<PyString>() {
         return value.extract().map(OptionValue::Str);
     }
+    if value.is_instance_of::<PyBytes>() || value.hasattr("__fspath__")? {
+        return arguments::path(value).map(OptionValue::Path);
+    }
     let kind = value.get_type();
     Err(PyTypeError::new_err(format!(
-        "option '{name}' takes a str, an int or a bool, not {}",
+        "option {name:?} takes a str, an int, a bool or a path, not {}",
         kind.name()?
     )))
 }

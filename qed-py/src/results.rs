@@ -56,5 +56,6 @@ pub(crate) fn report<'py>(py: Python<'py>, report: &CheckReport) -> PyResult<Bou
     fields.set_item("corruptions_fixed", report.corruptions_fixed)?;
     fields.set_item("leaks_fixed", report.leaks_fixed)?;
     fields.set_item("findings", findings)?;
+    fields.set_item("first_check_error", report.first_check_error.as_deref())?;
     CLASS.import(py, "qed._results", "CheckReport")?.call((), Some(&fields))
 }

@@ -35,6 +35,9 @@ class CreateOptions(TypedDict, total=False):
     """What `create` takes beside the size and the backing file."""
 
     backing_format: Literal["raw", "qed"]
+    block_devices: Switch
+    cache: Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
     cluster_size: Size
+    lock: Switch
     overwrite: Switch
     table_size: int

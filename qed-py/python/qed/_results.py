@@ -89,6 +89,8 @@ class CheckReport(_Result):
     """Leaks given back by this check."""
     findings: tuple[str, ...]
     """The first hundred corruptions, a sentence each."""
+    first_check_error: str | None = None
+    """Why the first of what could not be checked could not."""
 
     @property
     def clean(self) -> bool:

@@ -6,7 +6,6 @@ from qed import _qed
 from qed._image import Image, Layer
 from qed._options import CreateOptions, OpenOptions, Path, PathOrDescriptor, Size
 from qed._results import CheckReport, Info
-from qed._sizes import parse_size
 
 
 def create(
@@ -21,7 +20,7 @@ def create(
     A file that exists is an error unless `overwrite` is given, and a failure leaves nothing
     behind. A relative `backing` is stored as given and means a file beside the image.
     """
-    number = parse_size(size) if isinstance(size, str) else size
+    number = _qed.parse_size(size) if isinstance(size, str) else size
     _qed.create(path, number, backing, **options)
 
 

@@ -2,8 +2,11 @@
 
 import argparse
 import getopt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import qed
 from qed._options import OpenOptions
 
 Namespace = argparse.Namespace
@@ -96,6 +99,11 @@ def require_qed(arguments: Namespace) -> None:
         raise UsageError(f"format '{arguments.format}' is not supported, only qed is")
 
 
-def look_options(arguments: Namespace) -> OpenOptions:
-    """Return the options for looking at an image: with `-U`, without asking for locks."""
-    return {"lock": False} if arguments.force_share else {}
+@contextmanager
+def looking(arguments: Namespace) -> Iterator[OpenOptions]:
+    """Give the options for looking at an image: with `-U`, without asking for locks."""
+    try:
+        yield {"lock": False} if arguments.force_share else {}
+    except qed.LockedError as error:
+        # The library's advice in the words of the command.
+        raise UsageError(str(error).replace("lock=off", "-U")) from error

@@ -5,7 +5,7 @@ import sys
 
 import qed
 from qed.cli._output import one_line
-from qed.cli._parser import Namespace, Parser, look_options, require_qed
+from qed.cli._parser import Namespace, Parser, looking, require_qed
 
 CLEAN, FAILED, CORRUPT, LEAKS, NOT_SUPPORTED = 0, 1, 2, 3, 63
 
@@ -28,11 +28,12 @@ def run(arguments: Namespace) -> int:
     """Check and print the report; return what the status says about the image."""
     require_qed(arguments)
     try:
-        report = qed.check(arguments.file, **look_options(arguments))
+        with looking(arguments) as options:
+            report = qed.check(arguments.file, **options)
     except qed.NotQedError as error:
         if arguments.format is not None:
             raise
-        print(f"qed: {one_line(str(error))}", file=sys.stderr)
+        _complain(str(error))
         return NOT_SUPPORTED
     if not arguments.quiet:
         if arguments.output == "json":
@@ -40,8 +41,14 @@ def run(arguments: Namespace) -> int:
         else:
             print("\n".join(_lines(report)))
             for finding in report.findings:
-                print(f"qed: {one_line(f'{arguments.file}: {finding}')}", file=sys.stderr)
+                _complain(f"{arguments.file}: {finding}")
+    if report.first_check_error is not None:
+        _complain(f"{arguments.file}: {report.first_check_error}")
     return _status(report)
+
+
+def _complain(text: str) -> None:
+    print(f"qed: {one_line(text)}", file=sys.stderr)
 
 
 def _status(report: qed.CheckReport) -> int:
@@ -83,20 +90,17 @@ def _lines(report: qed.CheckReport) -> list[str]:
 
 
 def _document(file: str, report: qed.CheckReport) -> dict[str, int | str]:
-    """Return the JSON object; counts of what was found are left out where they are zero."""
-    document: dict[str, int | str] = {
+    """Return the JSON object: as in QEMU's, counts of nothing are left out but for the errors."""
+    document: dict[str, int | str] = {"check-errors": report.check_errors}
+    counts = {
         "total-clusters": report.total_clusters,
         "allocated-clusters": report.allocated_clusters,
         "fragmented-clusters": report.fragmented_clusters,
-        "check-errors": report.check_errors,
-        "filename": file,
-        "format": "qed",
-    }
-    found = {
         "image-end-offset": report.image_end_offset,
         "corruptions": report.corruptions,
         "leaks": report.leaks,
         "corruptions-fixed": report.corruptions_fixed,
         "leaks-fixed": report.leaks_fixed,
     }
-    return document | {key: count for key, count in found.items() if count}
+    document |= {name: count for name, count in counts.items() if count}
+    return document | {"filename": file, "format": "qed"}

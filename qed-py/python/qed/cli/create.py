@@ -3,7 +3,7 @@
 from typing import Any
 
 import qed
-from qed._sizes import parse_size
+from qed._qed import parse_size
 from qed.cli._output import printable
 from qed.cli._parser import Namespace, Parser, UsageError, require_qed
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import qed
 from qed.cli._output import human_size, printable
-from qed.cli._parser import Namespace, Parser, UsageError, look_options, require_qed
+from qed.cli._parser import Namespace, Parser, UsageError, looking, require_qed
 
 
 def add_arguments(parser: Parser) -> None:
@@ -30,7 +30,8 @@ def run(arguments: Namespace) -> int:
     require_qed(arguments)
     if arguments.backing_chain:
         raise UsageError("info: --backing-chain would open backing files, which info never does")
-    info = qed.info(arguments.file, **look_options(arguments))
+    with looking(arguments) as options:
+        info = qed.info(arguments.file, **options)
     if arguments.output == "json":
         print(json.dumps(_document(arguments.file, info), indent=4))
     else:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import qed
-from qed._sizes import parse_size
+from qed._qed import parse_size
 from qed.cli._output import printable
-from qed.cli._parser import Namespace, Parser, look_options, require_qed
+from qed.cli._parser import Namespace, Parser, looking, require_qed
 
 
 def add_arguments(parser: Parser) -> None:
@@ -32,7 +32,7 @@ def run(arguments: Namespace) -> int:
     require_qed(arguments)
     start = parse_size(arguments.start_offset)
     limit = None if arguments.max_length is None else parse_size(arguments.max_length)
-    with qed.inspect(arguments.file, **look_options(arguments)) as layer:
+    with looking(arguments) as options, qed.inspect(arguments.file, **options) as layer:
         left = max(0, layer.size - start)
         length = left if limit is None else min(left, limit)
         extents = layer.extents(start, length) if length else iter(())
