@@ -141,6 +141,40 @@ def test_a_forked_child_can_neither_use_nor_harm_the_image(path: Path) -> None:
     assert qed.check(path).clean
 
 
+def test_close_reports_what_the_last_flush_failed_at(path: Path) -> None:
+    # Goal: no error is lost, and the image is closed all the same. Method: a limit on the file's
+    # size fails the metadata that closing writes; a process of its own, for the limit is its.
+    script = f"""
+        import resource, signal
+        import qed
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        image = qed.open({str(path)!r}, "r+")
+        image.pwrite(b"stable", 0)
+        image.flush()
+        image.pwrite(b"lost", 5 << 20)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        try:
+            image.close()
+        except qed.Error as error:
+            assert error.filename == {str(path)!r}, error
+        else:
+            raise SystemExit("closing succeeded")
+        assert image.closed
+        image.close()
+        """
+    qed.create(path, "10M")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    with qed.open(path, "r+") as image:
+        assert image.pread(6, 0) == b"stable"
+        assert image.pread(4, 5 << 20) in (b"lost", bytes(4))
+    assert qed.check(path).clean
+
+
 def test_an_image_left_open_at_exit_is_closed(path: Path) -> None:
     qed.create(path, "1M")
     script = f"import qed; i = qed.open({str(path)!r}, 'r+'); i.pwrite(b'kept', 0)"
