@@ -1,7 +1,7 @@
 //! Where the guest's space lies in the file.
 
 use super::Image;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::meta::lookup::{Place, Segment, extend_or_push};
 
 /// A run of guest bytes that this layer treats alike.
@@ -36,6 +36,7 @@ pub struct Extents<'a> {
     at: u64,
     end: u64,
     ready: Vec<Segment>,
+    failed: Option<Error>,
 }
 
 impl Image {
@@ -47,7 +48,13 @@ impl Image {
     pub fn extents(&self, offset: u64, length: u64) -> Result<Extents<'_>> {
         let checked = self.check_range(offset, length);
         checked.map_err(|error| self.named_error(error))?;
-        Ok(Extents { image: self, at: offset, end: offset + length, ready: Vec::new() })
+        Ok(Extents {
+            image: self,
+            at: offset,
+            end: offset + length,
+            ready: Vec::new(),
+            failed: None,
+        })
     }
 }
 
@@ -63,14 +70,14 @@ impl Iterator for Extents<'_> {
                     extend_or_push(&mut self.ready, segment);
                 }
                 Err(error) => {
+                    // What lies before it is sound, and is told first.
                     self.at = self.end;
-                    self.ready.clear();
-                    return Some(Err(self.image.named_error(error)));
+                    self.failed = Some(self.image.named_error(error));
                 }
             }
         }
         if self.ready.is_empty() {
-            return None;
+            return self.failed.take().map(Err);
         }
         let segment = self.ready.remove(0);
         let kind = match segment.place {

@@ -1,0 +1,142 @@
+"""The command itself: help, errors of usage, and what becomes of its output."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qed
+from qed.cli import VERBS
+from support.commands import Command
+
+EVERY_VERB = pytest.mark.parametrize("verb", list(VERBS))
+
+
+def test_help_names_every_verb_and_version_the_version(qed_cli: Command) -> None:
+    for word in ("--help", "-h", "help"):
+        text = qed_cli.ok(word)
+        assert all(f"\n  {verb} " in text for verb in VERBS)
+    for word in ("--version", "-V"):
+        assert qed_cli.ok(word) == f"qed version {qed.__version__}\n"
+
+
+@EVERY_VERB
+def test_every_verb_explains_every_option(qed_cli: Command, verb: str) -> None:
+    text = qed_cli.ok(verb, "--help")
+    assert text == qed_cli.ok(verb, "-h") == qed_cli.ok(verb, "nothing.qed", "--help")
+    assert text.startswith(f"usage: qed {verb} ")
+    assert "FILE" in text.splitlines()[0] + text.splitlines()[1]
+    for line in text.splitlines():
+        if line.startswith("  -"):
+            assert "  " in line.strip() or line == line.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "no verb"),
+        (["frobnicate"], "unknown verb 'frobnicate'"),
+        (["info"], "FILE"),
+        (["create"], "file name"),
+        (["info", "a", "b"], "b"),
+        (["create", "a", "1M", "c"], "c"),
+        (["info", "--frob", "a"], "--frob"),
+        (["check", "-Z", "a"], "-Z"),
+        (["map", "--output"], "--output"),
+        (["map", "--output=xml", "a"], "xml"),
+        (["info", "-f", "raw", "a"], "'raw'"),
+        (["create", "-f", "qcow2", "a", "1M"], "'qcow2'"),
+        (["info", "--backing-chain", "a"], "never"),
+        (["info", "nope.qed"], "nope.qed"),
+        (["check", "nope.qed"], "nope.qed"),
+        (["map", "nope.qed"], "nope.qed"),
+        (["info", "a\nb"], "a\\nb"),
+        (["info", "a\x1b[31mb"], "a\\x1b[31mb"),
+    ],
+)
+def test_an_error_is_one_line_and_status_1(
+    qed_cli: Command, words: list[str], expected: str
+) -> None:
+    outcome = qed_cli.run(*words)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.startswith("qed: ")
+    assert outcome.err.endswith("\n")
+    assert outcome.err.count("\n") == 1
+    assert expected in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_options_stand_anywhere_and_abbreviate(qed_cli: Command, tmp_path: Path) -> None:
+    qed_cli.ok("create", "a.qed", "-o", "cluster_size=4k", "1M", "-q", "-otable_size=2")
+    info = qed.info(tmp_path / "a.qed")
+    assert (info.cluster_size, info.table_size, info.virtual_size) == (4096, 2, 1 << 20)
+    expected = qed_cli.ok("info", "--output", "json", "a.qed")
+    assert qed_cli.ok("info", "a.qed", "--out=json") == expected
+
+
+def test_a_file_name_may_begin_with_a_dash(qed_cli: Command, tmp_path: Path) -> None:
+    qed_cli.ok("create", "-q", "--", "-f", "1M")
+    assert (tmp_path / "-f").exists()
+    assert qed_cli.ok("info", "--", "-f").startswith("image: -f\n")
+
+
+def test_a_file_name_need_not_be_text(qed_cli: Command, tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xfe.qed")
+    assert name in qed_cli.ok("create", name, "1M")
+    assert (tmp_path / name).exists()
+    assert qed_cli.ok("info", name).startswith(f"image: {name}\n")
+
+
+def test_a_reader_that_leaves_early_is_no_failure_to_report(
+    qed_cli: Command, tmp_path: Path
+) -> None:
+    # Goal: `qed map | head -1` prints nothing but its line. Method: a pipe nobody reads any more.
+    qed.create(tmp_path / "a.qed", "1M")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as out:
+        done = subprocess.run(
+            [*qed_cli.program, "map", "a.qed"],
+            cwd=tmp_path,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_output_that_cannot_be_written_is_an_error(qed_cli: Command, tmp_path: Path) -> None:
+    qed.create(tmp_path / "a.qed", "1M")
+    with Path("/dev/full").open("wb") as out:
+        done = subprocess.run(
+            [*qed_cli.program, "info", "a.qed"],
+            cwd=tmp_path,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"qed: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
+    script = """
+import os, signal
+import qed, qed.cli
+def interrupt(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+    while True:
+        signal.pause()
+qed.info = interrupt
+raise SystemExit(qed.cli.main(["info", "a.qed"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        128 + signal.SIGINT,
+        b"",
+        b"",
+    )

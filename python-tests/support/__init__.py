@@ -1,0 +1,1 @@
+"""What the tests share: commands, pattern data, views of image files."""

@@ -1,0 +1,72 @@
+"""QED disk images that are never dirty after a crash.
+
+import qed
+
+qed.create("disk.qed", "10G")
+with qed.open("disk.qed", "r+") as image:
+    image.pwrite(b"hello", 4096)
+    image.flush()
+"""
+
+import os as _os
+
+from qed import _qed
+from qed._errors import (
+    CancelledError,
+    CorruptError,
+    DamagedError,
+    Error,
+    ExistsError,
+    InternalError,
+    InvalidArgumentError,
+    LatchedError,
+    LockedError,
+    NoSpaceError,
+    NotFoundError,
+    NotQedError,
+    PermissionDeniedError,
+    ReadOnlyError,
+    RefusedError,
+    UnsupportedError,
+)
+from qed._image import Image, Layer
+from qed._raw import RawImage
+from qed._results import CheckReport, Extent, Info
+from qed._verbs import check, create, info, inspect, open, probe
+
+__version__ = _qed.__version__
+
+__all__ = [
+    "CancelledError",
+    "CheckReport",
+    "CorruptError",
+    "DamagedError",
+    "Error",
+    "ExistsError",
+    "Extent",
+    "Image",
+    "Info",
+    "InternalError",
+    "InvalidArgumentError",
+    "LatchedError",
+    "Layer",
+    "LockedError",
+    "NoSpaceError",
+    "NotFoundError",
+    "NotQedError",
+    "PermissionDeniedError",
+    "RawImage",
+    "ReadOnlyError",
+    "RefusedError",
+    "UnsupportedError",
+    "__version__",
+    "check",
+    "create",
+    "info",
+    "inspect",
+    "open",
+    "probe",
+]
+
+# An image belongs to the process that opened it: children must not write to it.
+_os.register_at_fork(after_in_child=_qed.after_fork_in_child)

@@ -1,0 +1,43 @@
+"""The options of the verbs, for type checkers.
+
+The engine owns the table and refuses what it does not know, with a list of what it does; a test
+compares that list to these classes.
+"""
+
+import os
+from typing import Literal, TypeAlias, TypedDict
+
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+PathOrDescriptor: TypeAlias = Path | int
+"""A descriptor is duplicated: closing the original changes nothing."""
+Size: TypeAlias = int | str
+"""Bytes, or text like "64K"."""
+Switch: TypeAlias = bool | Literal["on", "off"]
+
+
+class OpenOptions(TypedDict, total=False):
+    """What `open`, `inspect`, `info` and `check` take."""
+
+    backing_policy: Literal["deny", "beneath", "follow"]
+    block_devices: Switch
+    cache: Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
+    detect_zeroes: Literal["off", "on", "unmap"]
+    discard: Literal["unmap", "ignore"]
+    l2_cache_size: Size
+    lock: Switch
+    max_depth: int
+    no_follow: Switch
+    tolerate_bad_entries: Switch
+    trust: Literal["untrusted", "normal", "damaged"]
+
+
+class CreateOptions(TypedDict, total=False):
+    """What `create` takes beside the size and the backing file."""
+
+    backing_format: Literal["raw", "qed"]
+    block_devices: Switch
+    cache: Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
+    cluster_size: Size
+    lock: Switch
+    overwrite: Switch
+    table_size: int

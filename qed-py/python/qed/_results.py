@@ -1,0 +1,98 @@
+"""What the verbs return: frozen, comparable, with a repr that says everything, and `to_dict()`."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+class _Result:
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a new dictionary."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Info(_Result):
+    """What an image says about itself. Sizes are bytes unless the name of the unit is given."""
+
+    virtual_size: int
+    """Bytes of the disk the guest sees."""
+    cluster_size: int
+    """Bytes in a cluster."""
+    table_size: int
+    """Clusters in an L1 or L2 table."""
+    header_size: int
+    """Clusters reserved for the header and its strings."""
+    features: int
+    """Incompatible feature bits."""
+    compat_features: int
+    """Compatible feature bits."""
+    autoclear_features: int
+    """Autoclear feature bits."""
+    l1_table_offset: int
+    """Where the L1 table stands in the file."""
+    needs_check: bool
+    """Another writer left the image unchecked ("dirty")."""
+    backing: str | None
+    """The backing file's name as stored, or None."""
+    backing_format: Literal["raw"] | None
+    """"raw" where the image says that its backing file is raw, else None."""
+    file_length: int
+    """Bytes of the image file."""
+    disk_usage: int
+    """Bytes of disk the image file occupies."""
+    read_only: bool
+    """Whether this opening may change the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent(_Result):
+    """A run of the guest's disk that lies in one piece, in this layer alone."""
+
+    offset: int
+    """First byte on the guest's disk."""
+    length: int
+    """Bytes of the run."""
+    kind: Literal["data", "zero", "unallocated"]
+    """"unallocated" reads the backing file, zeroes without one."""
+    file_offset: int | None
+    """First byte in the image file, for data."""
+
+    @property
+    def end(self) -> int:
+        """The byte after the last one on the guest's disk."""
+        return self.offset + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport(_Result):
+    """What a check found."""
+
+    image_end_offset: int
+    """The byte after the last cluster in use."""
+    total_clusters: int
+    """Clusters of the guest's disk."""
+    allocated_clusters: int
+    """Clusters of the guest's disk that have data in the file."""
+    fragmented_clusters: int
+    """Allocated clusters that do not directly follow the one before."""
+    check_errors: int
+    """What could not be checked."""
+    corruptions: int
+    """Broken clauses of the format."""
+    leaks: int
+    """Clusters of the file that nobody references: wasted, harmless."""
+    corruptions_fixed: int
+    """Corruptions repaired by this check."""
+    leaks_fixed: int
+    """Leaks given back by this check."""
+    findings: tuple[str, ...]
+    """The first hundred corruptions, a sentence each."""
+    first_check_error: str | None = None
+    """Why the first of what could not be checked could not."""
+
+    @property
+    def clean(self) -> bool:
+        """Neither corruption nor anything unchecked; leaks are harmless."""
+        return self.corruptions == 0 and self.check_errors == 0

@@ -1,0 +1,221 @@
+//! The native class `Image`: an open image.
+//!
+//! A frozen class with its state inside. Calls share a lock that only `close` takes alone, so that
+//! closing waits for the I/O of other threads and later calls find the image closed. The subclass in
+//! `qed/_image.py` adds the manners: context manager, leak warning, `raw()`.
+
+use crate::arguments::{Bytes, Target};
+use crate::buffers::{self, SourceList, TargetList};
+use crate::call::detached;
+use crate::errors;
+use crate::extents::{Extents, Owner};
+use crate::fork::Birth;
+use crate::{options, results};
+use parking_lot::RwLock;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use qed_core::{Flags, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// An open QED image.
+#[pyclass(frozen, subclass, module = "qed._qed")]
+pub(crate) struct Image {
+    engine: RwLock<Option<qed_core::Image>>,
+    closed: AtomicBool,
+    read_only: bool,
+    birth: Birth,
+}
+
+impl Image {
+    /// Runs `work` on the engine, detached from the interpreter.
+    pub(crate) fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&qed_core::Image) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        detached(py, || {
+            self.birth.check()?;
+            let engine = self.engine.read();
+            work(engine.as_ref().ok_or_else(|| errors::closed("image"))?)
+        })
+    }
+}
+
+#[pymethods]
+impl Image {
+    #[new]
+    #[pyo3(signature = (path, mode = "r", **options))]
+    fn new(
+        py: Python<'_>,
+        path: Target,
+        mode: &str,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let read_only = match mode {
+            "r" => true,
+            "r+" => false,
+            _ => {
+                return Err(errors::invalid(
+                    py,
+                    format!("mode {mode:?} is neither \"r\" nor \"r+\""),
+                ));
+            }
+        };
+        if options.is_some_and(|options| options.contains("read_only").unwrap_or(false)) {
+            return Err(errors::invalid(
+                py,
+                "mode says whether the image is read-only: \"r\" or \"r+\"",
+            ));
+        }
+        let mut options = options::open(py, options)?;
+        options.image.read_only = read_only;
+        let engine = detached(py, || match path {
+            Target::Path(path) => qed_core::open(path, &options),
+            Target::File(file) => qed_core::open_file(file, &options),
+        })?;
+        let closed = AtomicBool::new(false);
+        Ok(Self { engine: RwLock::new(Some(engine)), closed, read_only, birth: Birth::now() })
+    }
+
+    /// Bytes of the disk the guest sees.
+    #[getter]
+    fn size(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, |engine| Ok(engine.size()))
+    }
+
+    /// Whether the image was opened with mode "r".
+    #[getter]
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether the image is closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether this process opened the image, and not its parent before a fork.
+    #[getter]
+    fn _is_ours(&self) -> bool {
+        self.birth.is_here()
+    }
+
+    /// Reads `length` bytes at `offset`; all of them lie inside the image.
+    #[pyo3(signature = (length, offset))]
+    fn pread<'py>(
+        &self,
+        py: Python<'py>,
+        length: Bytes,
+        offset: Bytes,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (Bytes(length), Bytes(offset)) = (length, offset);
+        // The range is judged before memory is asked for.
+        self.with(py, |engine| engine.extents(offset, length).map(drop))?;
+        let length = usize::try_from(length)?;
+        PyBytes::new_with(py, length, |buffer| self.with(py, |engine| engine.pread(buffer, offset)))
+    }
+
+    /// Fills `buffer` from `offset`.
+    #[pyo3(signature = (buffer, offset))]
+    fn pread_into(&self, buffer: &Bound<'_, PyAny>, offset: Bytes) -> PyResult<()> {
+        let mut target = buffers::Target::of(buffer)?;
+        self.with(buffer.py(), |engine| engine.pread(target.as_mut_slice(), offset.0))
+    }
+
+    /// Fills `buffers`, one after the other, from `offset`.
+    #[pyo3(signature = (buffers, offset))]
+    fn preadv(&self, buffers: &Bound<'_, PyAny>, offset: Bytes) -> PyResult<()> {
+        let mut targets = TargetList::of(buffers)?;
+        self.with(buffers.py(), |engine| engine.preadv(&mut targets.as_slices(), offset.0))
+    }
+
+    /// Writes all of `buffer` at `offset`.
+    #[pyo3(signature = (buffer, offset, *, fua = false))]
+    fn pwrite(&self, buffer: &Bound<'_, PyAny>, offset: Bytes, fua: bool) -> PyResult<()> {
+        let source = buffers::Source::of(buffer)?;
+        let flags = flag(Flags::FUA, fua);
+        self.with(buffer.py(), |engine| engine.pwrite(source.as_slice(), offset.0, flags))
+    }
+
+    /// Writes all of `buffers`, one after the other, at `offset`.
+    #[pyo3(signature = (buffers, offset, *, fua = false))]
+    fn pwritev(&self, buffers: &Bound<'_, PyAny>, offset: Bytes, fua: bool) -> PyResult<()> {
+        let sources = SourceList::of(buffers)?;
+        let flags = flag(Flags::FUA, fua);
+        self.with(buffers.py(), |engine| engine.pwritev(&sources.as_slices(), offset.0, flags))
+    }
+
+    /// Makes `length` bytes at `offset` read as zeroes.
+    #[pyo3(signature = (offset, length, *, may_unmap = false, fua = false, no_fallback = false))]
+    fn write_zeroes(
+        &self,
+        py: Python<'_>,
+        offset: Bytes,
+        length: Bytes,
+        may_unmap: bool,
+        fua: bool,
+        no_fallback: bool,
+    ) -> PyResult<()> {
+        let flags = flag(Flags::MAY_UNMAP, may_unmap)
+            | flag(Flags::FUA, fua)
+            | flag(Flags::NO_FALLBACK, no_fallback);
+        self.with(py, |engine| engine.write_zeroes(offset.0, length.0, flags))
+    }
+
+    /// Gives the space of whole clusters inside the range back.
+    #[pyo3(signature = (offset, length))]
+    fn discard(&self, py: Python<'_>, offset: Bytes, length: Bytes) -> PyResult<()> {
+        self.with(py, |engine| engine.discard(offset.0, length.0))
+    }
+
+    /// Makes everything written before this call stable.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, qed_core::Image::flush)
+    }
+
+    /// What the image says about itself.
+    fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let info = self.with(py, qed_core::Image::info)?;
+        results::info(py, &info)
+    }
+
+    /// How the guest's space lies in the file: this layer only, in runs.
+    #[pyo3(
+        signature = (offset = Bytes(0), length = None),
+        text_signature = "($self, offset=0, length=None)"
+    )]
+    fn extents(slf: &Bound<'_, Self>, offset: Bytes, length: Option<Bytes>) -> PyResult<Extents> {
+        let (Bytes(offset), length) = (offset, length.map(|Bytes(length)| length));
+        let end = slf.get().with(slf.py(), |engine| {
+            let length = length.unwrap_or_else(|| engine.size().saturating_sub(offset));
+            engine.extents(offset, length).map(|_| offset + length)
+        })?;
+        Ok(Extents::new(Owner::Image(slf.clone().unbind()), offset, end))
+    }
+
+    /// Flushes and closes; waits for calls of other threads. Twice is harmless.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.closed.store(true, Ordering::Release);
+        if !self.birth.is_here() {
+            return Ok(());
+        }
+        detached(py, || {
+            let engine = self.engine.write().take();
+            engine.map_or(Ok(()), qed_core::Image::close)
+        })
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // In a child after fork, closing would write to a file that the parent is writing to.
+        if !self.birth.is_here() {
+            std::mem::forget(self.engine.get_mut().take());
+        }
+    }
+}
+
+fn flag(flag: Flags, wanted: bool) -> Flags {
+    if wanted { flag } else { Flags::NONE }
+}

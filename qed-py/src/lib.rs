@@ -1,0 +1,42 @@
+//! The Python face of libqed: the native module `qed._qed`.
+//!
+//! Conversions, handles and errors only; every decision is the engine's. What Python code is better
+//! at (exception classes, result classes, leak warnings, `io` adapters) is Python, in
+//! `python/qed/`. All I/O runs detached from the interpreter, and no lock of this crate is held
+//! while waiting to attach to it again.
+
+mod arguments;
+#[allow(unsafe_code)]
+mod buffers;
+mod call;
+#[allow(unsafe_code)]
+mod descriptor;
+mod errors;
+mod extents;
+mod fork;
+mod functions;
+mod image;
+mod layer;
+mod options;
+mod results;
+
+use pyo3::prelude::*;
+
+/// The native half of the package `qed`.
+#[pymodule(gil_used = false)]
+mod _qed {
+    #[pymodule_export]
+    use crate::extents::Extents;
+    #[pymodule_export]
+    use crate::fork::after_fork_in_child;
+    #[pymodule_export]
+    use crate::functions::{check, create, error_kinds, parse_size, probe};
+    #[pymodule_export]
+    use crate::image::Image;
+    #[pymodule_export]
+    use crate::layer::Layer;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}
