@@ -54,7 +54,7 @@ impl Layer {
 /// the image is opened read-only in any case.
 ///
 /// # Errors
-/// As [`open`](super::open) of an image without a backing file.
+/// As [`open`](super::open()) of an image without a backing file.
 pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Layer> {
     let path = path.as_ref();
     let (no_follow, block_devices) = (options.no_follow, options.block_devices);

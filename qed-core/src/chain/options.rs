@@ -19,7 +19,7 @@ pub enum LockMode {
     Off,
 }
 
-/// What [`open`](super::open) and its siblings need to know beside the file.
+/// What [`open`](super::open()) and its siblings need to know beside the file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenOptions {
