@@ -102,7 +102,7 @@ const PREAMBLE: &str = r#"/*
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it. No callback runs under a lock. An image that is
  *            changed has a thread of its own, "qed-background", from the first change to
- *            qed_image_close; it has the signal mask of the thread that made that change. The
+ *            qed_image_close; it takes no signals. The
  *            library installs no signal handlers.
  * fork       A child is refused its parent's images (-EINVAL), and may open its own. Options and
  *            reports are memory and stay usable. Descriptors are close-on-exec.

@@ -1,8 +1,8 @@
 //! The native class `Image`: an open image.
 //!
 //! A frozen class with its state inside. Calls share a lock that only `close` takes alone, so that
-//! closing waits for the I/O of other threads and later calls find the image closed. The subclass in
-//! `qed/_image.py` adds the manners: context manager, leak warning, `raw()`.
+//! closing waits for the I/O of other threads and later calls find the image closed. The subclass
+//! in `qed/_image.py` adds the manners: context manager, leak warning, `raw()`.
 
 use crate::arguments::{Bytes, Target};
 use crate::buffers::{self, SourceList, TargetList};

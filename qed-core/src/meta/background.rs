@@ -9,8 +9,7 @@
 use std::time::Duration;
 
 use super::Meta;
-use crate::sync::thread;
-use crate::sync::{Condvar, Mutex, Rank};
+use crate::sync::{Condvar, Mutex, Rank, thread, without_signals};
 
 /// Entries are written back when they have been unstable this long.
 const OLDEST: Duration = Duration::from_secs(5);
@@ -76,9 +75,8 @@ impl Meta {
         let Some(meta) = self.this.upgrade().filter(|meta| meta.settings.background) else {
             return;
         };
-        let started = thread::Builder::new()
-            .name("qed-background".into())
-            .spawn(move || meta.run_background());
+        let builder = thread::Builder::new().name("qed-background".into());
+        let started = without_signals(|| builder.spawn(move || meta.run_background()));
         self.background.orders.lock().thread = started.ok();
     }
 

@@ -5,8 +5,11 @@
 //! a scheduler that explores interleavings, so that small protocols can be model-checked.
 
 mod rank;
+#[allow(unsafe_code)]
+mod signals;
 
 pub(crate) use rank::Rank;
+pub(crate) use signals::without_signals;
 
 use rank::Held;
 use std::ops::{Deref, DerefMut};

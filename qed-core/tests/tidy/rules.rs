@@ -29,6 +29,7 @@ const UNSAFE_FILES: [&str; 19] = [
     "qed-core/src/chain/sys.rs",
     "qed-core/src/storage/aligned.rs",
     "qed-core/src/storage/sys.rs",
+    "qed-core/src/sync/signals.rs",
     "qed-py/src/buffers.rs",
     "qed-py/src/descriptor.rs",
 ];
