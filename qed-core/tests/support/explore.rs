@@ -25,6 +25,8 @@ pub struct Options {
     pub seed: u64,
     /// Windows of at most so many choices are walked in full.
     pub full: usize,
+    /// Windows of at most so many parts of operations are torn in every way.
+    pub torn_full: usize,
     /// At most so many states of each kind in a larger window.
     pub samples: usize,
     /// Stop after so many failures.
@@ -36,8 +38,17 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let replay = std::env::var("QED_CRASH_REPLAY").ok();
-        let (unit, reorder, torn) = (512, true, true);
-        Self { unit, reorder, torn, seed: 0, full: 10, samples: 1500, failures: 1, replay }
+        Self {
+            unit: 512,
+            reorder: true,
+            torn: true,
+            seed: 0,
+            full: 10,
+            torn_full: 8,
+            samples: 1500,
+            failures: 1,
+            replay,
+        }
     }
 }
 
@@ -188,7 +199,7 @@ impl Walk<'_> {
     /// States in which operations persist in part.
     fn torn(&mut self, frame: &Frame<'_>) -> Vec<State> {
         let elements: Vec<usize> = frame.choices.iter().map(|choice| choice.elements()).collect();
-        if elements.iter().sum::<usize>() <= self.options.full {
+        if elements.iter().sum::<usize>() <= self.options.torn_full {
             return every_part(&elements);
         }
         let mut states = Vec::new();

@@ -21,6 +21,9 @@ pub enum Call {
     Zeroes { offset: u64, length: u64, forced: bool, unmap: bool },
     Discard { offset: u64, length: u64 },
     Flush,
+    /// The process was killed: nothing that was not stable is covered by a later flush. These
+    /// sectors, ascending, read so in the next process, and that is covered.
+    Killed(Vec<(u64, Value)>),
 }
 
 /// What a sector reads as.
@@ -66,8 +69,13 @@ impl GuestModel {
         let spans = spans(log);
         let span = |number: usize| spans.get(&(number as u64)).copied();
         let flushes: Vec<Span> = (0..calls.len())
-            .filter(|number| calls[*number] == Call::Flush)
-            .filter_map(span)
+            .filter_map(|number| match calls[number] {
+                Call::Flush => span(number),
+                // As a flush that failed at once.
+                Call::Killed(_) => span(number)
+                    .map(|span| Span { completion: Some(span.issue), done: false, ..span }),
+                _ => None,
+            })
             .collect();
         let mut issued = Vec::new();
         for (number, call) in calls.iter().enumerate() {
@@ -79,8 +87,7 @@ impl GuestModel {
         issued.sort_by_key(|issued| issued.span.key());
         let mut touched: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (index, issued) in issued.iter().enumerate() {
-            let (offset, length) = issued.call.range();
-            for sector in offset / SECTOR..(offset + length) / SECTOR {
+            for sector in issued.call.sectors() {
                 touched.entry(sector).or_default().push(index);
             }
         }
@@ -115,8 +122,9 @@ impl GuestModel {
             let issued = calls.iter().filter(|call| self.calls[**call].span.issued_by(t));
             let versions: Vec<_> = issued.map(|call| self.version(*call, *sector, t)).collect();
             let Survivors { settled, choices } = survivors(&versions);
-            let mut legal = vec![settled.map_or(view.initial(*sector), |call| self.value(call))];
-            legal.extend(choices.into_iter().map(|call| self.value(call)));
+            let value = |call| self.value(call, *sector);
+            let mut legal = vec![settled.map_or(view.initial(*sector), value)];
+            legal.extend(choices.into_iter().map(value));
             view.legal.insert(*sector, legal);
         }
         view
@@ -135,9 +143,13 @@ impl GuestModel {
         offset <= start && start + self.cluster <= offset + length
     }
 
-    fn value(&self, index: usize) -> Value {
-        match self.calls[index].call {
+    fn value(&self, index: usize, sector: u64) -> Value {
+        match &self.calls[index].call {
             Call::Write { .. } => Value::Written(self.calls[index].number),
+            Call::Killed(seen) => {
+                let place = seen.binary_search_by_key(&sector, |(sector, _)| *sector);
+                seen[place.expect("a sector that was seen")].1
+            }
             _ => Value::Zeroes,
         }
     }
@@ -163,6 +175,14 @@ impl View {
 }
 
 impl Value {
+    /// What `bytes`, read from `sector`, are.
+    pub fn of(sector: u64, bytes: &[u8]) -> Result<Self, String> {
+        let (writer, _) = words(bytes);
+        let values = [Self::Zeroes, Self::Backing, Self::Written(writer)];
+        let value = values.into_iter().find(|value| value.reads_as(sector, bytes));
+        value.ok_or_else(|| format!("guest sector {sector} reads {}", identify(bytes)))
+    }
+
     fn reads_as(self, sector: u64, bytes: &[u8]) -> bool {
         match self {
             Self::Zeroes => bytes.iter().all(|byte| *byte == 0),
@@ -173,13 +193,16 @@ impl Value {
 }
 
 impl Call {
-    /// The bytes it is about: offset and length.
-    pub fn range(&self) -> (u64, u64) {
-        match *self {
+    /// The sectors it gives a version, ascending.
+    pub fn sectors(&self) -> Vec<u64> {
+        match self {
             Self::Write { offset, length, .. }
             | Self::Zeroes { offset, length, .. }
-            | Self::Discard { offset, length } => (offset, length),
-            Self::Flush => (0, 0),
+            | Self::Discard { offset, length } => {
+                (offset / SECTOR..(offset + length) / SECTOR).collect()
+            }
+            Self::Killed(seen) => seen.iter().map(|(sector, _)| *sector).collect(),
+            Self::Flush => Vec::new(),
         }
     }
 
@@ -215,16 +238,21 @@ pub fn pattern(writer: u64, offset: u64, length: u64) -> Vec<u8> {
 
 /// Whose bytes these are.
 pub fn identify(bytes: &[u8]) -> String {
-    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
     if bytes.iter().all(|byte| *byte == 0) {
         return "zeroes".to_owned();
     }
-    let (writer, sector) = (word(0) ^ MAGIC, word(8));
+    let (writer, sector) = words(bytes);
     match writer {
         _ if *bytes != sector_of(writer, sector) => format!("junk ({:02x?}...)", &bytes[..16]),
         BACKING => format!("the backing file's sector {sector}"),
         _ => format!("call {writer}'s sector {sector}"),
     }
+}
+
+/// The writer and the sector that a written sector names.
+fn words(bytes: &[u8]) -> (u64, u64) {
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    (word(0) ^ MAGIC, word(8))
 }
 
 fn spans(log: &Log) -> BTreeMap<u64, Span> {

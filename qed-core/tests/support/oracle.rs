@@ -10,6 +10,7 @@ use super::structure::{Raw, Shape};
 use super::workload::Workload;
 use qed_core::{Flags, Image, ImageSettings};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -65,7 +66,6 @@ impl Judge<'_> {
         let storage = Arc::new(DiskStorage::new(disk.clone(), self.workload.unit));
         let image = self.open(&storage, true)?;
         self.compare(&image, before).map_err(|what| format!("read-only: {what}"))?;
-        drop(image);
         if storage.changes() != 0 {
             return Err("a read-only open changed the file".to_owned());
         }
@@ -86,10 +86,11 @@ impl Judge<'_> {
         self.compare(&image, &after).map_err(|what| format!("reopened: {what}"))
     }
 
-    fn open(&self, storage: &Arc<DiskStorage>, read_only: bool) -> Result<Image, String> {
+    fn open(&self, storage: &Arc<DiskStorage>, read_only: bool) -> Result<Opened, String> {
         let settings = ImageSettings { read_only, background: false, ..ImageSettings::default() };
         let storage: Arc<DiskStorage> = Arc::clone(storage);
-        Image::from_storage(storage, self.workload.source(), settings).map_err(told("opening"))
+        let image = Image::from_storage(storage, self.workload.source(), settings);
+        image.map(|image| Opened(Some(image))).map_err(told("opening"))
     }
 
     /// Writes into clusters that the workload left alone: whole ones, then single sectors.
@@ -146,6 +147,30 @@ impl Judge<'_> {
             same(*index, found, &expected)?;
         }
         Ok(())
+    }
+}
+
+/// An image that is not closed by its drop after it panicked: that could panic again.
+struct Opened(Option<Image>);
+
+impl Opened {
+    fn close(mut self) -> qed_core::Result<()> {
+        self.0.take().map_or(Ok(()), Image::close)
+    }
+}
+
+impl Deref for Opened {
+    type Target = Image;
+    fn deref(&self) -> &Image {
+        self.0.as_ref().expect("an open image")
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::mem::forget(self.0.take());
+        }
     }
 }
 

@@ -4,13 +4,15 @@
 
 use super::disk::{Disk, at};
 use super::explore::{Options, Report, explore};
-use super::guest::{BACKING, Call, GuestModel, SECTOR, pattern};
+use super::guest::{BACKING, Call, GuestModel, SECTOR, Value, pattern};
 use super::oracle::Judge;
 use super::script::fresh_image;
 use super::structure::Shape;
 use qed_core::source::{Source, SourceExtent};
 use qed_core::storage::{Log, MemoryStorage, Recorder};
 use qed_core::{Flags, Image, ImageSettings};
+use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// What is done to an image.
@@ -95,13 +97,12 @@ impl Workload {
     pub fn run(&self) -> Run {
         let memory = MemoryStorage::from_bytes(&self.image()).with_atomic_unit(self.unit);
         let recorder = Arc::new(Recorder::new(Arc::new(memory)).unwrap());
-        let mut runner = Runner { workload: self, image: None, recorder, calls: Vec::new() };
+        let image = ManuallyDrop::new(None);
+        let mut runner = Runner { workload: self, image, recorder, calls: Vec::new() };
         runner.open();
         for step in &self.steps {
             runner.step(step);
         }
-        // Whatever an end would do is a step of its own.
-        std::mem::forget(runner.image.take());
         Run { log: runner.recorder.log(), calls: runner.calls }
     }
 
@@ -126,7 +127,8 @@ impl Workload {
 struct Runner<'a> {
     workload: &'a Workload,
     recorder: Arc<Recorder>,
-    image: Option<Image>,
+    /// Never dropped: a drop closes, and whatever an end does is a step of its own.
+    image: ManuallyDrop<Option<Image>>,
     calls: Vec<Call>,
 }
 
@@ -136,7 +138,7 @@ impl Runner<'_> {
         let storage = Arc::clone(&self.recorder);
         let settings = self.workload.settings.clone();
         let image = Image::from_storage(storage, self.workload.source(), settings);
-        self.image = Some(image.expect("an image that opens"));
+        self.image = ManuallyDrop::new(Some(image.expect("an image that opens")));
     }
 
     fn step(&mut self, step: &Step) {
@@ -153,11 +155,27 @@ impl Runner<'_> {
                 self.open();
             }
             Step::Kill => {
+                let number = self.calls.len() as u64;
                 self.recorder.mark("kill");
-                std::mem::forget(self.image.take());
+                self.recorder.begin(number);
                 self.open();
+                let seen = self.touched();
+                self.recorder.end(number, true);
+                self.calls.push(Call::Killed(seen));
             }
         }
+    }
+
+    /// What the sectors that any call touched read as now.
+    fn touched(&self) -> Vec<(u64, Value)> {
+        let image = self.image.as_ref().expect("an open image");
+        let sectors: BTreeSet<u64> = self.calls.iter().flat_map(Call::sectors).collect();
+        let read = |sector: u64| {
+            let mut bytes = [0; 512];
+            image.pread(&mut bytes, sector * SECTOR).expect("a read");
+            (sector, Value::of(sector, &bytes).expect("something that was written there"))
+        };
+        sectors.into_iter().map(read).collect()
     }
 
     /// Makes a guest call between its marks.
@@ -189,6 +207,7 @@ fn perform(image: Option<&Image>, call: &Call, writer: u64) -> qed_core::Result<
         }
         Call::Discard { offset, length } => image.discard(offset, length),
         Call::Flush => image.flush(),
+        Call::Killed(_) => panic!("a kill is no call"),
     }
 }
 
