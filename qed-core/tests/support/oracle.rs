@@ -1,7 +1,7 @@
 //! Judges one crash state: structure, what the guest reads, recovery, and life afterwards.
 //!
-//! The first two read the state by an independent reader; then the engine opens it, read-only (not a
-//! byte may change) and writable, must read the same, and goes on living: it writes into new
+//! The first two read the state by an independent reader; then the engine opens it, read-only (not
+//! a byte may change) and writable, must read the same, and goes on living: it writes into new
 //! clusters, whole and in small parts, flushes, closes, and everything old and new must be there.
 
 use super::disk::{Disk, DiskStorage, at};
