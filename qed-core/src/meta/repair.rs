@@ -31,9 +31,11 @@ impl Meta {
             if self.settings.rules.breaks(Rule::SwitchAfterSync) {
                 self.declare_checked()?;
             }
-            let unused = self.scan_and_repair()?;
+            let (unused, sound) = self.scan_and_repair()?;
             self.space.adopt(unused)?;
-            self.declare_checked()?;
+            if sound {
+                self.declare_checked()?;
+            }
             return self.clock.sync_now();
         }
         if unknown != 0 {

@@ -8,13 +8,15 @@
 //! process and stand in the page cache alone; the sync makes it stable, and only then may anything
 //! be allocated, freed, repaired or vouched for.
 
+use std::collections::BTreeSet;
+
 use super::Meta;
 use super::ranges::RangeSet;
 use super::rules::Rule;
 use super::scan::{BadEntry, EntryPlace, Scan, scan};
 use super::settings::Trust;
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED};
+use crate::error::{Corruption, Error, ErrorKind, Result};
+use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED, L1Entry};
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{Mutex, Rank};
 
@@ -40,8 +42,11 @@ struct Gate {
 #[derive(Default)]
 struct Findings {
     dangling: Vec<EntryPlace>,
-    damage: Vec<BadEntry>,
+    /// The first damage, and how much there is.
+    damage: Option<String>,
     damaged: u64,
+    /// Offsets of metadata that entries name.
+    disputed: BTreeSet<u64>,
 }
 
 impl Session {
@@ -133,32 +138,36 @@ impl Meta {
                 return Ok(());
             }
         }
-        let found = self.scan_and_repair()?;
-        self.space.adopt(found)?;
+        let (unused, sound) = self.scan_and_repair()?;
+        self.space.adopt(unused)?;
+        if !sound {
+            return Ok(());
+        }
         self.header.update(&*self.storage, |header| {
             header.autoclear_features |= AUTOCLEAR_TABLES_VOUCHED;
         })
     }
 
-    /// Scans all tables, sets dangling entries to 0, durably, and gives what nobody references.
-    pub(super) fn scan_and_repair(&self) -> Result<RangeSet> {
+    /// Scans all tables and sets dangling entries to 0, durably. Gives what nobody references, and
+    /// whether the tables are sound now: with the caller's consent, damage stays as it is.
+    pub(super) fn scan_and_repair(&self) -> Result<(RangeSet, bool)> {
         loop {
             let mut findings = Findings::default();
             let scanned = self.scan(&mut findings)?;
-            if let Some(first) = findings.damage.first()
-                && self.settings.trust != Trust::Damaged
-                && !self.settings.rules.breaks(Rule::DamageStopsAllocation)
-            {
+            let consented = self.settings.trust == Trust::Damaged
+                || self.settings.rules.breaks(Rule::DamageStopsAllocation);
+            if let Some(first) = findings.damage.as_ref().filter(|_| !consented) {
                 let count = findings.damaged;
-                return Err(damaged(&format!("{} (one of {count} faults)", first.fault)));
+                return Err(damaged(&format!("{first} (one of {count} faults)")));
             }
             if scanned.unreadable > 0 {
                 return Err(damaged("tables of the image cannot be read"));
             }
             let more = findings.dangling.len() == REPAIRS_AT_ONCE;
+            findings.dangling.retain(|place| !self.is_disputed(*place, &findings.disputed));
             self.repair(&findings.dangling)?;
-            if !more {
-                return Ok(self.unreferenced(&scanned));
+            if !more || findings.dangling.is_empty() {
+                return Ok((self.unreferenced(&scanned), findings.damaged == 0));
             }
         }
     }
@@ -171,14 +180,28 @@ impl Meta {
                 if findings.dangling.len() < REPAIRS_AT_ONCE {
                     findings.dangling.push(bad.place);
                 }
-            } else {
-                findings.damaged += 1;
-                if findings.damage.is_empty() {
-                    findings.damage.push(bad);
-                }
+                return Ok(());
             }
+            findings.damaged += 1;
+            if let Corruption::NamesMetadata { value, .. } = bad.fault {
+                findings.disputed.insert(value);
+            }
+            findings.damage.get_or_insert_with(|| bad.fault.to_string());
             Ok(())
         })
+    }
+
+    /// Whether `place` stands in a table that an entry claims as data: perhaps it is the guest's,
+    /// and what looks like a dangling entry is not one.
+    fn is_disputed(&self, place: EntryPlace, disputed: &BTreeSet<u64>) -> bool {
+        let EntryPlace::L2(cluster) = place else { return false };
+        match self.l1.entry(self.geometry.l1_index(cluster)) {
+            Ok(L1Entry::Table(table)) => {
+                let end = table.get() + self.geometry.table_bytes();
+                disputed.range(table.get()..end).next().is_some()
+            }
+            _ => !disputed.is_empty(),
+        }
     }
 
     /// What a later scan beside the requests found: adopted where nothing is damaged.

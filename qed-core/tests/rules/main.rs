@@ -4,7 +4,7 @@
 //! under all rules, where every crash must leave a legal state, and with that one rule switched
 //! off, where a loss must show.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 #[path = "../support/mod.rs"]
 mod support;

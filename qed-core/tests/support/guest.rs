@@ -17,9 +17,21 @@ const SECTOR_BYTES: usize = 512;
 /// What a guest call does to the disk it sees. Offsets and lengths are multiples of [`SECTOR`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    Write { offset: u64, length: u64, forced: bool },
-    Zeroes { offset: u64, length: u64, forced: bool, unmap: bool },
-    Discard { offset: u64, length: u64 },
+    Write {
+        offset: u64,
+        length: u64,
+        forced: bool,
+    },
+    Zeroes {
+        offset: u64,
+        length: u64,
+        forced: bool,
+        unmap: bool,
+    },
+    Discard {
+        offset: u64,
+        length: u64,
+    },
     Flush,
     /// The process was killed: nothing that was not stable is covered by a later flush. These
     /// sectors, ascending, read so in the next process, and that is covered.
@@ -72,8 +84,11 @@ impl GuestModel {
             .filter_map(|number| match calls[number] {
                 Call::Flush => span(number),
                 // As a flush that failed at once.
-                Call::Killed(_) => span(number)
-                    .map(|span| Span { completion: Some(span.issue), done: false, ..span }),
+                Call::Killed(_) => span(number).map(|span| Span {
+                    completion: Some(span.issue),
+                    done: false,
+                    ..span
+                }),
                 _ => None,
             })
             .collect();
