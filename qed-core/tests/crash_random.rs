@@ -2,6 +2,8 @@
 //!
 //! `QED_CRASH_SEEDS=from..to` judges others than the few that every run of the tests judges.
 
+#![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
+
 mod support;
 
 use support::explore::{Options, Random};

@@ -1,8 +1,13 @@
 //! The explorer of crash states is exact: hand-made logs, whose legal states are known.
 
+#![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
+
+#[path = "crash_states/definition.rs"]
+mod definition;
 mod support;
 
-use qed_core::storage::{Event, Log, Operation};
+use definition::by_definition;
+use qed_core::storage::{Log, Operation};
 use std::collections::BTreeSet;
 use support::explore::{Options, Random, deviation, explore};
 use support::history::History;
@@ -263,90 +268,6 @@ fn random_log(random: &mut Random) -> Log {
         }
     }
     script.log()
-}
-
-/// The legal states behind the first `t` events, straight from the definition: for each sector and
-/// for the length, every issued version that no stable version came after.
-fn by_definition(log: &Log, t: usize) -> BTreeSet<Vec<u8>> {
-    let events = &log.events[..t];
-    let ends: Vec<(u64, usize, bool)> = (0..t)
-        .filter_map(|at| match events[at] {
-            Event::Completed { id, result } => Some((id, at, result.is_ok())),
-            _ => None,
-        })
-        .collect();
-    let end = |id: u64| ends.iter().find(|end| end.0 == id).map(|end| (end.1, end.2));
-    let issues: Vec<(usize, u64, &Operation)> = (0..t)
-        .filter_map(|at| match &events[at] {
-            Event::Issued { id, operation } => Some((at, *id, operation)),
-            _ => None,
-        })
-        .collect();
-    let syncs = issues.iter().filter(|issue| *issue.2 == Operation::Sync);
-    let syncs: Vec<_> = syncs.filter_map(|(at, id, _)| Some((*at, end(*id)?))).collect();
-    // A version: issue, completion, stable, what each sector becomes, the length.
-    let mut versions: Vec<(usize, usize, bool, [Option<u8>; 3], Option<usize>)> = Vec::new();
-    let mut length = 3;
-    for (at, id, operation) in &issues {
-        let (completion, done) = end(*id).unwrap_or((usize::MAX, false));
-        let lost = syncs.iter().filter(|(_, (end, done))| !done && at < end).map(|s| s.1.0);
-        let lost = lost.min().unwrap_or(usize::MAX);
-        let covers = |sync: &(usize, (usize, bool))| {
-            sync.1.1 && done && completion < sync.0 && sync.1.0 < lost
-        };
-        let mut stable = syncs.iter().any(covers);
-        let mut sectors = [None; 3];
-        let mut sets = None;
-        match operation {
-            Operation::Write { offset, data, flags } => {
-                stable |= flags.fua && done;
-                sectors[support::disk::at(offset / 512)] = Some(data[0]);
-                if flags.fua && done {
-                    // It is stable with the length that it needs.
-                    let growth = versions.iter_mut().rev().find(|version| version.4.is_some());
-                    if let Some(growth) = growth.filter(|growth| growth.3 == [None; 3]) {
-                        growth.2 = true;
-                    }
-                }
-            }
-            Operation::Punch { offset, .. } => {
-                sectors[support::disk::at(offset / 512)] = Some(0);
-            }
-            Operation::SetLength { length: new } => {
-                let new = support::disk::at(new / 512);
-                (new..length).for_each(|sector| sectors[sector] = Some(0));
-                length = new;
-                sets = Some(new);
-            }
-            _ => continue,
-        }
-        versions.push((*at, completion, stable, sectors, sets));
-    }
-    let legal = |touches: &dyn Fn(usize) -> bool| -> Vec<Option<usize>> {
-        let touching: Vec<usize> = (0..versions.len()).filter(|v| touches(*v)).collect();
-        let stable = || touching.iter().copied().filter(|v| versions[*v].2);
-        let alive = |v: &usize| !stable().any(|later| versions[*v].1 < versions[later].0);
-        let base = stable().next().is_none().then_some(None);
-        base.into_iter().chain(touching.iter().copied().filter(alive).map(Some)).collect()
-    };
-    let mut states = BTreeSet::from([Vec::new()]);
-    for sector in 0..3 {
-        let value = |version: Option<usize>| match version {
-            None => 101 + u8::try_from(sector).unwrap(),
-            Some(version) => versions[version].3[sector].unwrap(),
-        };
-        let values = legal(&|version| versions[version].3[sector].is_some());
-        let extended = |state: Vec<u8>| -> Vec<Vec<u8>> {
-            values.iter().map(|v| [state.as_slice(), &[value(*v)]].concat()).collect()
-        };
-        states = states.into_iter().flat_map(extended).collect();
-    }
-    let lengths = legal(&|version| versions[version].4.is_some());
-    let lengths = lengths.into_iter().map(|v| v.map_or(3, |v| versions[v].4.unwrap()));
-    let lengths: BTreeSet<usize> = lengths.collect();
-    let cut =
-        |state: Vec<u8>| lengths.iter().map(move |n| state[..*n].to_vec()).collect::<Vec<_>>();
-    states.into_iter().flat_map(cut).collect()
 }
 
 #[test]

@@ -4,9 +4,20 @@
 //! One run for each window of the commit protocol, on disks that write 512 and 4096 bytes as a
 //! whole. Clusters of 4 KiB: the guest's cluster n begins at `n * C`, its second L2 table at `L2`.
 
+#![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
+
 mod support;
 
-use support::explore::Report;
+use qed_core::format::Geometry;
+use qed_core::storage::{Log, MemoryStorage, Recorder};
+use qed_core::{CreateSpec, format_storage};
+use std::sync::Arc;
+use support::disk::{Disk, at};
+use support::explore::{Options, explore};
+use support::guest::GuestModel;
+use support::oracle::Judge;
+use support::script::fresh_image;
+use support::structure::{Raw, Shape};
 use support::workload::Step::{self, Kill, Reopen};
 use support::workload::{Workload, discard, flush, unmap, write, write_forced, zero};
 
@@ -15,18 +26,17 @@ const S: u64 = 512;
 /// Where the second L2 table's part of the disk begins.
 const L2: u64 = 2 << 20;
 
-/// Judges every crash of `steps`, with either size of a disk's sectors.
+/// Judges every crash of `workload`, with either size of a disk's sectors, and with a disk that
+/// can punch and one that cannot.
 fn survives(name: &str, workload: Workload) {
-    for workload in [workload.clone(), workload.in_large_units()] {
-        let report = workload.assert_crash_safe(&format!("{name}, {} bytes", workload.unit));
-        assert!(walked(&report) >= workload.steps.len(), "{name}: too few states: {report:?}");
-        println!("{name} {} {:?}", workload.unit, report);
+    let large = workload.clone().in_large_units();
+    for workload in [workload.clone(), large, workload.without_punch()] {
+        let Workload { unit, punches, .. } = workload;
+        let report = workload.assert_crash_safe(&format!("{name}, {unit} bytes, punch {punches}"));
+        let least = workload.steps.len();
+        assert!(report.unique > least, "{name}: {} states are too few", report.unique);
+        assert_eq!(report.sampled, 0, "{name}: a window was not walked in full");
     }
-}
-
-/// States that a prefix of the log did not already show.
-fn walked(report: &Report) -> usize {
-    report.judged.saturating_sub(1)
 }
 
 fn plain(steps: Vec<Step>) -> Workload {
@@ -78,10 +88,8 @@ fn zeroes() {
     survives("over backing", overlay(steps));
     let steps = vec![write(0, C), flush(), unmap(0, C), write(S, S), flush(), zero(0, C), flush()];
     survives("of a copy", overlay(steps));
-    survives(
-        "of the end",
-        overlay(vec![zero(23 * C, 3 * C), flush(), write(24 * C + S, S), flush()]),
-    );
+    let steps = vec![zero(23 * C, 3 * C), flush(), write(24 * C + S, S), flush()];
+    survives("of the end", overlay(steps));
 }
 
 #[test]
@@ -90,18 +98,8 @@ fn discard_and_reuse() {
     survives("flushed", plain(steps));
     let steps = vec![write(0, 2 * C), flush(), discard(0, C), write(4 * C, C), flush()];
     survives("unflushed", plain(steps));
-    let steps = vec![
-        write(0, 2 * C),
-        flush(),
-        discard(0, 2 * C),
-        flush(),
-        flush(),
-        write(4 * C + S, S),
-        flush(),
-        write(5 * C, C),
-        write(L2, S),
-        flush(),
-    ];
+    let mut steps = vec![write(0, 2 * C), flush(), discard(0, 2 * C), flush(), flush()];
+    steps.extend([write(4 * C + S, S), flush(), write(5 * C, C), write(L2, S), flush()]);
     survives("small writes into what was freed", plain(steps.clone()));
     survives("over backing", overlay(steps));
     let steps = vec![write(0, C), discard(0, C), write(0, S), flush(), discard(0, C), write(0, S)];
@@ -114,8 +112,8 @@ fn forced_writes() {
     let steps = vec![write_forced(0, C), write_forced(S, S), write(2 * S, S), write_forced(C, S)];
     survives("plain", plain(steps.clone()));
     survives("overlay", overlay(steps));
-    let steps =
-        vec![write(0, 2 * C), flush(), discard(0, C), write_forced(C, C), write_forced(0, S)];
+    let mut steps = vec![write(0, 2 * C), flush(), discard(0, C)];
+    steps.extend([write_forced(C, C), write_forced(0, S)]);
     survives("beside a discard", plain(steps));
 }
 
@@ -124,19 +122,8 @@ fn close_and_reopen() {
     let steps = vec![write(0, 2 * C), Reopen, write(C, C), write(4 * C, C), Reopen];
     survives("plain", plain(steps.clone()));
     survives("overlay", overlay(steps));
-    let steps = vec![
-        write(0, 3 * C),
-        flush(),
-        discard(0, C),
-        discard(2 * C, C),
-        Reopen,
-        write(4 * C + S, S),
-        write(L2, C),
-        flush(),
-        Reopen,
-        discard(L2, C),
-        Reopen,
-    ];
+    let mut steps = vec![write(0, 3 * C), flush(), discard(0, C), discard(2 * C, C), Reopen];
+    steps.extend([write(4 * C + S, S), write(L2, C), flush(), Reopen, discard(L2, C), Reopen]);
     survives("with free space", plain(steps));
 }
 
@@ -144,19 +131,68 @@ fn close_and_reopen() {
 fn a_killed_process() {
     let steps = vec![write(0, C), flush(), discard(0, C), Kill, write(4 * C, C), flush()];
     survives("unwritten", plain(steps));
-    let steps = vec![
-        write(0, 2 * C),
-        flush(),
-        discard(0, C),
-        write(4 * C, C),
-        Kill,
-        write_forced(C, S),
-        write(5 * C + S, S),
-        flush(),
-        Kill,
-        write(6 * C, S),
-        Reopen,
-    ];
+    let mut steps = vec![write(0, 2 * C), flush(), discard(0, C), write(4 * C, C), Kill];
+    steps.extend([write_forced(C, S), write(5 * C + S, S), flush(), Kill, write(6 * C, S), Reopen]);
     survives("written", plain(steps.clone()));
     survives("over backing", overlay(steps));
+}
+
+#[test]
+fn larger_clusters_and_tables() {
+    let steps = vec![write(S, S), write(64 << 10, 64 << 10), flush(), discard(64 << 10, 64 << 10)];
+    let workload = Workload { cluster: 64 << 10, table: 4, ..plain(steps) };
+    survives("plain", workload.clone());
+    survives("overlay", workload.over((200 << 10) + S));
+}
+
+/// Judges every crash while an empty image of `size` bytes is put into a file that holds `before`.
+fn creation_survives(before: &[u8], unit: u64) {
+    let memory = MemoryStorage::from_bytes(before).with_atomic_unit(unit);
+    let recorder = Recorder::new(Arc::new(memory)).unwrap();
+    let workload = plain(Vec::new());
+    let geometry = Geometry::new(workload.cluster, workload.table).unwrap();
+    format_storage(&recorder, &CreateSpec::new(geometry, workload.size).unwrap()).unwrap();
+    let log: Log = recorder.log();
+    let shape =
+        |bytes: &[u8]| Shape::read(&Disk::new(&support::script::Script::new(bytes).log().base));
+    let (old, shape) = (shape(before), shape(&workload.image()).unwrap());
+    let model = GuestModel::new(workload.cluster, 0, &[], &log);
+    let judge = Judge { workload: &workload, model: &model, limits: log.limits, shape };
+    let finished = log.events.len();
+    let (mut none, mut new) = (0, 0);
+    let options = Options { unit, ..Options::default() };
+    let report = explore(&log, &[finished - 1], &options, |disk, t| {
+        let found = Shape::read(disk);
+        if found == Ok(judge.shape.clone()) {
+            new += 1;
+            return judge.judge(disk, t);
+        }
+        if t == finished {
+            return Err(format!("the image is not there: {found:?}"));
+        }
+        none += 1;
+        match found {
+            Ok(shape) if Ok(&shape) == old.as_ref() => Raw::read(disk).map(drop),
+            Ok(shape) => Err(format!("neither the old image nor the new one: {shape:?}")),
+            Err(_) => Ok(()),
+        }
+    });
+    report.assert_ok(&format!("creating over {} bytes", before.len()));
+    assert!(none > 1 && new > 0, "{none} states without the image, {new} with it");
+}
+
+#[test]
+fn creation() {
+    let mut old = fresh_image(8192, 2, 1 << 20, 0);
+    // A table full of entries that must not come back as the new image's L1.
+    old.extend(vec![0; 4 * 8192]);
+    let end = old.len() as u64;
+    for (slot, entry) in old[at(C)..at(2 * C)].chunks_exact_mut(8).enumerate() {
+        entry.copy_from_slice(&(end + slot as u64 * 8192).to_le_bytes());
+    }
+    for unit in [512, 4096] {
+        creation_survives(&[], unit);
+        creation_survives(&vec![0xa5; 3 * 8192], unit);
+        creation_survives(&old, unit);
+    }
 }

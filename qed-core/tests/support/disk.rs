@@ -128,13 +128,13 @@ impl Disk {
 #[derive(Debug)]
 pub struct DiskStorage {
     disk: Mutex<Disk>,
-    atomic_unit: u64,
+    limits: Limits,
     changes: AtomicU64,
 }
 
 impl DiskStorage {
-    pub fn new(disk: Disk, atomic_unit: u64) -> Self {
-        Self { disk: Mutex::new(disk), atomic_unit, changes: AtomicU64::new(0) }
+    pub fn new(disk: Disk, limits: Limits) -> Self {
+        Self { disk: Mutex::new(disk), limits, changes: AtomicU64::new(0) }
     }
 
     /// The content as it is now.
@@ -156,7 +156,7 @@ impl DiskStorage {
 
 impl Storage for DiskStorage {
     fn limits(&self) -> Limits {
-        Limits { atomic_unit: self.atomic_unit, zeroes_new_space: true, can_punch: true }
+        self.limits
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -189,6 +189,9 @@ impl Storage for DiskStorage {
     }
 
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        if !self.limits.can_punch {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.change(|disk| disk.zero(offset, length))
     }
 

@@ -1,9 +1,9 @@
 //! The states that a power cut may leave within one window, as choices over settled content.
 //!
 //! A unit's settled version is the oldest that may be seen; every other version that may be seen is
-//! a choice to lay on top. Leaving all choices out gives the least that must persist, taking all
-//! of them what the running system saw. Any set of (choice, unit) pairs is a legal state, and no
-//! state is legal that is not one; the length of the file is a unit of the operations that set it.
+//! a choice to lay on top. Leaving all choices out gives the least that must persist, taking all of
+//! them what the running system saw. Any set of (choice, unit) pairs is a legal state, and no state
+//! is legal that is not one; the file's length is one more unit of the operations that set it.
 
 use super::disk::{Disk, at};
 use super::history::{Change, History, Window};

@@ -1,8 +1,9 @@
 //! An independent reader of QED images, written from `docs/format.md` and nothing else.
 //!
-//! Judges the structure of a crash state before anyone has repaired it: the header is whole and
-//! says clean, every entry is aligned, inside the file, referenced once and no metadata. Reads the
-//! guest's bytes by the tables as they stand.
+//! Judges the structure of a crash state before anyone has repaired it: the header is whole,
+//! every entry is aligned, inside the file, referenced once and no metadata. Reads the
+//! guest's bytes by the tables as they stand. Where NEED_CHECK is set, data entries may name what
+//! lies past the end: they are left out.
 
 use super::disk::{Disk, at};
 use std::collections::BTreeMap;
@@ -66,12 +67,20 @@ impl Shape {
         let header_bytes = header_clusters * cluster;
         ensure(header_clusters >= 1 && header_bytes < 1 << 32, || "header size".to_owned())?;
         ensure(features & !KNOWN_FEATURES == 0, || format!("features {features:#x}"))?;
-        ensure(features & NEED_CHECK == 0, || "NEED_CHECK is set".to_owned())?;
         ensure(l1.is_multiple_of(cluster) && l1 >= header_bytes, || {
             format!("L1 table at {l1:#x}")
         })?;
         ensure(size.is_multiple_of(512), || format!("image size {size}"))?;
         Ok(shape)
+    }
+
+    /// The same but for NEED_CHECK, which is cleared when what it announces is repaired (F5).
+    pub fn without_check(&self) -> Self {
+        Self { features: self.features & !NEED_CHECK, ..self.clone() }
+    }
+
+    fn needs_check(&self) -> bool {
+        self.features & NEED_CHECK != 0
     }
 
     fn table_bytes(&self) -> u64 {
@@ -102,6 +111,9 @@ impl<'a> Raw<'a> {
         for (index, table) in tables {
             for (slot, entry) in raw.words(table) {
                 let cluster = index * raw.shape.table_entries() + slot;
+                if raw.shape.needs_check() && entry >= disk.length() {
+                    continue;
+                }
                 if entry != 1 {
                     raw.claim(entry, raw.shape.cluster, &format!("guest cluster {cluster}"))?;
                 }

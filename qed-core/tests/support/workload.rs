@@ -1,6 +1,8 @@
 //! Runs guest calls on an image whose storage is recorded, and has every crash state judged.
 //!
-//! One thread, no background work: the same steps leave the same log.
+//! No background work, and one thread unless a step says otherwise: the same steps leave the same
+//! log. Faults can strike above the recorder, where the disk never hears of the call, and below it,
+//! where the disk is what fails.
 
 use super::disk::{Disk, at};
 use super::explore::{Options, Report, explore};
@@ -9,18 +11,28 @@ use super::oracle::Judge;
 use super::script::fresh_image;
 use super::structure::Shape;
 use qed_core::source::{Source, SourceExtent};
-use qed_core::storage::{Log, MemoryStorage, Recorder};
-use qed_core::{Flags, Image, ImageSettings};
+use qed_core::storage::{Fault, Log, MemoryStorage, Recorder, Storage, Trigger};
+use qed_core::{Flags, Image, ImageSettings, Rule, Rules};
 use std::collections::BTreeSet;
-use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What is done to an image.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// A call that succeeds.
     Call(Call),
+    /// A call that may fail.
+    Try(Call),
+    /// A call in the midst of which, when `when` strikes above the recorder, others are made.
+    During { call: Call, when: Trigger, inside: Vec<Call> },
+    /// From here on the disk fails where this strikes.
+    Fail(Trigger),
+    /// From here on the disk does so many bytes where this strikes, then fails.
+    Shorten(Trigger, u64),
     /// The image is closed and opened again.
     Reopen,
+    /// As [`Step::Reopen`]; another program changes the file in between.
+    Edit(fn(&dyn Storage)),
     /// The process dies, the machine lives; the image is opened again.
     Kill,
 }
@@ -35,8 +47,12 @@ pub struct Workload {
     pub size: u64,
     /// Bytes that the disk writes as a whole.
     pub unit: u64,
+    /// Whether the disk can punch holes.
+    pub punches: bool,
     /// Bytes of the backing file, where there is one.
     pub backing: Option<u64>,
+    /// The image before the first step, where it is not an empty one.
+    pub base: Option<Vec<u8>>,
     pub settings: ImageSettings,
     pub steps: Vec<Step>,
     /// Where the guest writes after the crash: 64 KiB each (two clusters if that is more) that no
@@ -58,7 +74,9 @@ impl Workload {
             table: 1,
             size: 4 << 20,
             unit: 512,
+            punches: true,
             backing: None,
+            base: None,
             settings: ImageSettings { background: false, ..ImageSettings::default() },
             steps,
             spare: vec![1 << 20, 3 << 20],
@@ -75,10 +93,22 @@ impl Workload {
         Self { unit: 4096, ..self }
     }
 
+    /// The same on a disk that cannot punch holes.
+    pub fn without_punch(self) -> Self {
+        Self { punches: false, ..self }
+    }
+
+    /// The same by an engine that breaks `rule`.
+    pub fn breaking(mut self, rule: Rule) -> Self {
+        self.settings.rules = Rules::without(rule);
+        self
+    }
+
     /// The image before the first step.
     pub fn image(&self) -> Vec<u8> {
         let features = if self.backing.is_some() { 5 } else { 0 };
-        fresh_image(self.cluster, self.table, self.size, features)
+        let fresh = || fresh_image(self.cluster, self.table, self.size, features);
+        self.base.clone().unwrap_or_else(fresh)
     }
 
     pub fn source(&self) -> Option<Arc<dyn Source>> {
@@ -93,17 +123,17 @@ impl Workload {
         bytes
     }
 
-    /// Runs the steps; every call must succeed.
+    /// Runs the steps.
     pub fn run(&self) -> Run {
-        let memory = MemoryStorage::from_bytes(&self.image()).with_atomic_unit(self.unit);
-        let recorder = Arc::new(Recorder::new(Arc::new(memory)).unwrap());
-        let image = ManuallyDrop::new(None);
-        let mut runner = Runner { workload: self, image, recorder, calls: Vec::new() };
+        let runner = Arc::new(Runner::new(self));
         runner.open();
         for step in &self.steps {
             runner.step(step);
         }
-        Run { log: runner.recorder.log(), calls: runner.calls }
+        // A rule may hold the runner.
+        runner.above.clear();
+        let calls = runner.state.lock().unwrap().calls.clone();
+        Run { log: runner.recorder.log(), calls }
     }
 
     /// Runs the steps and judges every state that a crash may leave.
@@ -111,7 +141,7 @@ impl Workload {
         let Run { log, calls } = self.run();
         let model = GuestModel::new(self.cluster, self.backing.unwrap_or(0), &calls, &log);
         let shape = Shape::read(&Disk::new(&log.base)).unwrap();
-        let judge = Judge { workload: self, model: &model, shape };
+        let judge = Judge { workload: self, model: &model, limits: log.limits, shape };
         let options = Options { unit: self.unit, ..options.clone() };
         explore(&log, &model.boundaries(), &options, |disk, t| judge.judge(disk, t))
     }
@@ -124,52 +154,103 @@ impl Workload {
     }
 }
 
-struct Runner<'a> {
-    workload: &'a Workload,
+/// The image under way, between two faults: image, `above`, recorder, `below`, memory.
+struct Runner {
+    workload: Workload,
+    above: Arc<Fault>,
     recorder: Arc<Recorder>,
-    /// Never dropped: a drop closes, and whatever an end does is a step of its own.
-    image: ManuallyDrop<Option<Image>>,
+    below: Arc<Fault>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    image: Option<Arc<Image>>,
     calls: Vec<Call>,
 }
 
-impl Runner<'_> {
-    fn open(&mut self) {
-        self.recorder.mark("open");
-        let storage = Arc::clone(&self.recorder);
-        let settings = self.workload.settings.clone();
-        let image = Image::from_storage(storage, self.workload.source(), settings);
-        self.image = ManuallyDrop::new(Some(image.expect("an image that opens")));
+impl Drop for Runner {
+    fn drop(&mut self) {
+        // A drop of the image would close it, and whatever an end does is a step of its own.
+        if let Ok(mut state) = self.state.lock() {
+            std::mem::forget(state.image.take());
+        }
+    }
+}
+
+impl Runner {
+    fn new(workload: &Workload) -> Self {
+        let memory = MemoryStorage::from_bytes(&workload.image()).with_atomic_unit(workload.unit);
+        let memory = if workload.punches { memory } else { memory.without_punch() };
+        let below = Arc::new(Fault::new(Arc::new(memory)));
+        let recorder = Arc::new(Recorder::new(Arc::clone(&below) as Arc<dyn Storage>).unwrap());
+        let above = Arc::new(Fault::new(Arc::clone(&recorder) as Arc<dyn Storage>));
+        Self { workload: workload.clone(), above, recorder, below, state: Mutex::default() }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn open(&self) {
+        self.recorder.mark("open");
+        let storage = Arc::clone(&self.above) as Arc<dyn Storage>;
+        let settings = self.workload.settings.clone();
+        let image = Image::from_storage(storage, self.workload.source(), settings);
+        let image = Arc::new(image.expect("an image that opens"));
+        self.state.lock().unwrap().image = Some(image);
+    }
+
+    fn image(&self) -> Arc<Image> {
+        self.state.lock().unwrap().image.clone().expect("an open image")
+    }
+
+    fn step(self: &Arc<Self>, step: &Step) {
         match step {
-            Step::Call(call) => {
-                let writer = self.calls.len() as u64;
-                self.call(call.clone(), |image, call| perform(image, call, writer));
+            Step::Call(call) => self.call(call).expect("a call that succeeds"),
+            Step::Try(call) => drop(self.call(call)),
+            Step::During { call, when, inside } => {
+                let (this, inside) = (Arc::clone(self), inside.clone());
+                self.above.run(when.clone(), move |_| {
+                    inside.iter().for_each(|call| this.call(call).expect("a call that succeeds"));
+                });
+                self.call(call).expect("a call that succeeds");
             }
+            Step::Fail(when) => self.below.fail(when.clone(), EIO),
+            Step::Shorten(when, bytes) => self.below.shorten(when.clone(), *bytes, EIO),
             Step::Reopen => {
-                self.recorder.mark("close");
-                let image = self.image.take().expect("an open image");
-                let closing = |_: Option<&Image>, _: &Call| image.close();
-                self.call(Call::Flush, closing);
+                self.close();
                 self.open();
             }
-            Step::Kill => {
-                let number = self.calls.len() as u64;
-                self.recorder.mark("kill");
-                self.recorder.begin(number);
+            Step::Edit(edit) => {
+                self.close();
+                self.recorder.mark("somebody else");
+                edit(&*self.recorder);
                 self.open();
-                let seen = self.touched();
-                self.recorder.end(number, true);
-                self.calls.push(Call::Killed(seen));
             }
+            Step::Kill => self.kill(),
         }
+    }
+
+    fn close(&self) {
+        self.recorder.mark("close");
+        let image = self.state.lock().unwrap().image.take().expect("an open image");
+        let image = Arc::into_inner(image).expect("an image that nobody uses");
+        self.marked(&Call::Flush, |_| image.close()).expect("a close that succeeds");
+    }
+
+    fn kill(&self) {
+        self.recorder.mark("kill");
+        std::mem::forget(self.state.lock().unwrap().image.take());
+        let number = self.number(&Call::Killed(Vec::new()));
+        self.recorder.begin(number);
+        self.open();
+        let seen = Call::Killed(self.touched());
+        self.recorder.end(number, true);
+        self.state.lock().unwrap().calls[at(number)] = seen;
     }
 
     /// What the sectors that any call touched read as now.
     fn touched(&self) -> Vec<(u64, Value)> {
-        let image = self.image.as_ref().expect("an open image");
-        let sectors: BTreeSet<u64> = self.calls.iter().flat_map(Call::sectors).collect();
+        let image = self.image();
+        let calls = self.state.lock().unwrap().calls.clone();
+        let sectors: BTreeSet<u64> = calls.iter().flat_map(Call::sectors).collect();
         let read = |sector: u64| {
             let mut bytes = [0; 512];
             image.pread(&mut bytes, sector * SECTOR).expect("a read");
@@ -178,24 +259,34 @@ impl Runner<'_> {
         sectors.into_iter().map(read).collect()
     }
 
+    fn call(&self, call: &Call) -> qed_core::Result<()> {
+        let image = self.image();
+        self.marked(call, |number| perform(&image, call, number))
+    }
+
     /// Makes a guest call between its marks.
-    fn call(
-        &mut self,
-        call: Call,
-        perform: impl FnOnce(Option<&Image>, &Call) -> qed_core::Result<()>,
-    ) {
-        let number = self.calls.len() as u64;
+    fn marked(
+        &self,
+        call: &Call,
+        perform: impl FnOnce(u64) -> qed_core::Result<()>,
+    ) -> qed_core::Result<()> {
+        let number = self.number(call);
         self.recorder.mark(&format!("call {number}: {call:?}"));
         self.recorder.begin(number);
-        let result = perform(self.image.as_ref(), &call);
+        let result = perform(number);
         self.recorder.end(number, result.is_ok());
-        self.calls.push(call);
-        result.expect("a call that succeeds");
+        result
+    }
+
+    /// The number of a new call.
+    fn number(&self, call: &Call) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        state.calls.push(call.clone());
+        state.calls.len() as u64 - 1
     }
 }
 
-fn perform(image: Option<&Image>, call: &Call, writer: u64) -> qed_core::Result<()> {
-    let image = image.expect("an open image");
+fn perform(image: &Image, call: &Call, writer: u64) -> qed_core::Result<()> {
     let flag = |on: bool, flag: Flags| if on { flag } else { Flags::NONE };
     match *call {
         Call::Write { offset, length, forced } => {
@@ -210,6 +301,9 @@ fn perform(image: Option<&Image>, call: &Call, writer: u64) -> qed_core::Result<
         Call::Killed(_) => panic!("a kill is no call"),
     }
 }
+
+/// What a disk that fails says.
+const EIO: i32 = 5;
 
 /// A backing file full of data that names itself.
 #[derive(Debug)]
@@ -260,4 +354,17 @@ pub fn discard(offset: u64, length: u64) -> Step {
 
 pub fn flush() -> Step {
     Step::Call(Call::Flush)
+}
+
+/// The call of a plain step.
+fn call(step: &Step) -> Call {
+    match step {
+        Step::Call(call) => call.clone(),
+        other => panic!("{other:?} is no plain call"),
+    }
+}
+
+/// `outer`, in the midst of which `inside` happens when `when` strikes above the recorder.
+pub fn during(outer: &Step, when: Trigger, inside: &[Step]) -> Step {
+    Step::During { call: call(outer), when, inside: inside.iter().map(call).collect() }
 }
