@@ -18,6 +18,8 @@ mod grace;
 mod header;
 mod l1;
 pub(crate) mod lookup;
+#[cfg(all(test, feature = "shuttle"))]
+mod models;
 mod open;
 mod pieces;
 mod publish;

@@ -1,0 +1,132 @@
+//! Small protocols under a scheduler that explores interleavings (feature `shuttle`).
+//!
+//! Run by name: `cargo test -p qed-core --lib --features shuttle model_`.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::grace::Grace;
+use super::{Meta, MetaSettings, Rule, Rules, Trust};
+use crate::addr::FileOffset;
+use crate::format::{Geometry, Header};
+use crate::storage::{MemoryStorage, Storage, WriteFlags};
+use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use crate::sync::thread;
+
+const SCHEDULES: usize = 2000;
+
+/// A cluster that a request found in a table is not handed out before the request has ended (C9).
+#[test]
+fn model_no_cluster_is_reused_under_a_request() {
+    check(SCHEDULES, || {
+        let grace = Arc::new(Grace::new());
+        let mapped = Arc::new(AtomicBool::new(true));
+        let reused = Arc::new(AtomicBool::new(false));
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (grace, mapped, reused) = (grace.clone(), mapped.clone(), reused.clone());
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        let request = grace.enter();
+                        if mapped.load(SeqCst) {
+                            assert!(!reused.load(SeqCst), "reused under a request");
+                        }
+                        drop(request);
+                    }
+                })
+            })
+            .collect();
+        mapped.store(false, SeqCst);
+        let unlinked = grace.unlinked_now();
+        while !grace.has_passed(unlinked) {
+            thread::yield_now();
+        }
+        reused.store(true, SeqCst);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+/// Writers and flushes together: what a flush has covered is on the disk, whoever wrote it, and the
+/// last image of a sector is the newest (C7, C8).
+#[test]
+fn model_a_flush_leaves_the_newest_on_disk() {
+    flushes_leave_the_newest_on_disk(Rules::default());
+}
+
+/// The model sees what it is there for.
+#[test]
+#[should_panic(expected = "flushed, and not on disk")]
+fn model_a_flush_that_does_not_wait_is_caught() {
+    flushes_leave_the_newest_on_disk(Rules::without(Rule::FlushAwaitsOthers));
+}
+
+fn flushes_leave_the_newest_on_disk(rules: Rules) {
+    check(SCHEDULES, move || {
+        let storage = Arc::new(MemoryStorage::new());
+        format(&storage);
+        let meta = Meta::open(storage.clone(), None, settings(rules)).unwrap();
+        // The table is there and the length durable: entries are safe at once.
+        write_and_flush(&meta, 7);
+        let threads: Vec<_> = (0..2_u64)
+            .map(|number| {
+                let meta = Arc::clone(&meta);
+                thread::spawn(move || {
+                    write_and_flush(&meta, number);
+                    let entry = word(&*meta.storage, 2 * 4096 + 8 * number);
+                    assert!(entry != 0, "flushed, and not on disk");
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        meta.close().unwrap();
+    });
+}
+
+fn write_and_flush(meta: &Meta, cluster: u64) {
+    let mut plan = meta.plan_write(cluster * 4096, 4096).unwrap();
+    plan.begin_moving();
+    plan.publish();
+    meta.flush().unwrap();
+}
+
+/// Runs `model` under that many random schedules.
+fn check(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut config = shuttle::Config::new();
+    // The engine's frames do not fit the scheduler's usual stacks.
+    config.stack_size = 1 << 20;
+    let scheduler = shuttle::scheduler::RandomScheduler::new(schedules);
+    shuttle::Runner::new(scheduler, config).run(model);
+}
+
+fn settings(rules: Rules) -> MetaSettings {
+    MetaSettings {
+        read_only: false,
+        trust: Trust::Normal,
+        l2_cache_size: 1 << 20,
+        tolerate_bad_entries: false,
+        background: false,
+        rules,
+    }
+}
+
+/// An empty image of clusters of 4 KiB; its first L2 table goes to cluster 2.
+fn format(storage: &MemoryStorage) {
+    let header = Header {
+        geometry: Geometry::new(4096, 1).unwrap(),
+        header_clusters: 1,
+        features: 0,
+        compat_features: 0,
+        autoclear_features: 0,
+        l1_table_offset: FileOffset(4096),
+        image_size: 1 << 20,
+        backing_words: (0, 0),
+    };
+    storage.set_len(8192).unwrap();
+    storage.write(&[IoSlice::new(&header.encode())], 0, WriteFlags::default()).unwrap();
+}
+
+fn word(storage: &dyn Storage, offset: u64) -> u64 {
+    let mut bytes = [0; 8];
+    storage.read(&mut [std::io::IoSliceMut::new(&mut bytes)], offset).unwrap();
+    u64::from_le_bytes(bytes)
+}
