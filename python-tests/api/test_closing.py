@@ -1,7 +1,9 @@
 """Closing: once, twice, by `with`, by neglect, and in a child process."""
 
+import copy
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -54,6 +56,15 @@ def test_an_exception_inside_with_still_closes(path: Path) -> None:
     assert image.closed
     with qed.open(path) as again:
         assert again.pread(4, 0) == b"kept"
+
+
+def test_an_image_cannot_be_copied(path: Path) -> None:
+    qed.create(path, "1M")
+    with qed.open(path) as image, qed.inspect(path) as layer:
+        for handle in (image, layer):
+            for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+                with pytest.raises(TypeError):
+                    duplicate(handle)
 
 
 def test_a_leaked_image_warns_and_is_closed(path: Path) -> None:

@@ -12,9 +12,6 @@ use pyo3::prelude::*;
 use qed_core::{Error, Extent, Result};
 use std::collections::VecDeque;
 
-/// Runs fetched at a time: few enough to answer at once, enough to make locking cheap.
-const BATCH: usize = 256;
-
 /// What the runs are of.
 pub(crate) enum Owner {
     Image(Py<Image>),
@@ -91,3 +88,6 @@ impl State {
         self.failure.take().map_or(Ok(None), Err)
     }
 }
+
+/// Runs fetched at a time: few enough to answer at once, enough to make locking cheap.
+const BATCH: usize = 256;

@@ -51,22 +51,7 @@ impl Image {
         mode: &str,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let read_only = match mode {
-            "r" => true,
-            "r+" => false,
-            _ => {
-                return Err(errors::invalid(
-                    py,
-                    format!("mode {mode:?} is neither \"r\" nor \"r+\""),
-                ));
-            }
-        };
-        if options.is_some_and(|options| options.contains("read_only").unwrap_or(false)) {
-            return Err(errors::invalid(
-                py,
-                "mode says whether the image is read-only: \"r\" or \"r+\"",
-            ));
-        }
+        let read_only = is_read_only(mode, options).map_err(|text| errors::invalid(py, text))?;
         let mut options = options::open(py, options)?;
         options.image.read_only = read_only;
         let engine = detached(py, || match path {
@@ -110,8 +95,10 @@ impl Image {
         offset: Bytes,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (Bytes(length), Bytes(offset)) = (length, offset);
-        // The range is judged before memory is asked for.
-        self.with(py, |engine| engine.extents(offset, length).map(drop))?;
+        if length > LARGE {
+            // The engine judges the range before this asks for the memory.
+            self.with(py, |engine| engine.extents(offset, length).map(drop))?;
+        }
         let length = usize::try_from(length)?;
         PyBytes::new_with(py, length, |buffer| self.with(py, |engine| engine.pread(buffer, offset)))
     }
@@ -219,3 +206,20 @@ impl Drop for Image {
 fn flag(flag: Flags, wanted: bool) -> Flags {
     if wanted { flag } else { Flags::NONE }
 }
+
+fn is_read_only(
+    mode: &str,
+    options: Option<&Bound<'_, PyDict>>,
+) -> std::result::Result<bool, String> {
+    if options.is_some_and(|options| options.contains("read_only").unwrap_or(false)) {
+        return Err("mode says whether the image is read-only: \"r\" or \"r+\"".into());
+    }
+    match mode {
+        "r" => Ok(true),
+        "r+" => Ok(false),
+        _ => Err(format!("mode {mode:?} is neither \"r\" nor \"r+\"")),
+    }
+}
+
+/// Bytes of a read that may be asked for in vain: past them the range is judged first.
+const LARGE: u64 = 1 << 20;
