@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, settings
 import qed
 from support.commands import Command, qed_command, tool
 
-# Disk I/O makes a deadline a matter of luck; every example is repeatable all the same.
+# Disk I/O makes a deadline a matter of luck. What fails prints how to repeat it.
 settings.register_profile(
     "libqed",
     deadline=None,
+    print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("libqed")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import qed
+from qed._options import BackingSource
 
 
 @pytest.fixture
@@ -138,6 +139,64 @@ def test_a_backing_file_is_opened_by_policy(tmp_path: Path) -> None:
     (tmp_path / "base.raw").unlink()
     with qed.inspect(overlay) as layer:
         assert [extent.kind for extent in layer.extents()] == ["unallocated"]
+
+
+def test_backing_files_are_given_by_path_or_descriptor(tmp_path: Path) -> None:
+    # Goal: who may not let an image choose can choose for it. Method: a chain of three whose names
+    # lead nowhere, given file by file in every way.
+    (tmp_path / "base").write_bytes(b"base" * 1024)
+    qed.create(tmp_path / "middle", 4096, backing="gone", backing_format="raw")
+    qed.create(tmp_path / "top", 4096, backing="gone", backing_format="qed")
+    base, middle, top = tmp_path / "base", tmp_path / "middle", tmp_path / "top"
+    with middle.open("rb") as file:
+        chains: list[list[BackingSource]] = [
+            [middle, base],
+            [str(middle), (bytes(base), "raw")],
+            [file.fileno(), base],
+            [(file.fileno(), "qed"), (base, "raw")],
+        ]
+        for chain in chains:
+            with qed.open(top, backing_chain=chain) as image:
+                assert image.pread(8, 0) == b"basebase"
+            with top.open("rb") as opened:
+                image = qed.open(opened.fileno(), backing_chain=iter(chain))
+            with image:
+                assert image.pread(8, 0) == b"basebase"
+    with pytest.raises(qed.NotFoundError, match="gone"):
+        qed.open(top)
+    with pytest.raises(qed.Error):
+        qed.open(top, backing_chain=[middle])
+    with pytest.raises(qed.InvalidArgumentError, match="vmdk"):
+        qed.open(top, backing_chain=[(middle, "vmdk"), base])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        qed.open(top, backing_chain=[None])  # type: ignore[list-item]
+
+
+def test_a_directory_for_backing_files(tmp_path: Path) -> None:
+    store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    store.mkdir()
+    elsewhere.mkdir()
+    (store / "base").write_bytes(b"base" * 1024)
+    overlay = elsewhere / "overlay"
+    qed.create(overlay, 4096, backing="base", backing_format="raw")
+    with pytest.raises(qed.NotFoundError):
+        qed.open(overlay)
+    descriptor = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with overlay.open("rb") as file:
+            with pytest.raises(qed.RefusedError):
+                qed.open(file.fileno())
+            for directory in (store, str(store), descriptor):
+                with qed.open(file.fileno(), backing_directory=directory) as image:
+                    assert image.pread(4, 0) == b"base"
+    finally:
+        os.close(descriptor)
+    with pytest.raises(qed.NotFoundError, match="nowhere"):
+        qed.open(overlay, backing_directory=tmp_path / "nowhere")
+    with pytest.raises(qed.InvalidArgumentError, match="both"):
+        qed.open(overlay, backing_directory=store, backing_chain=[store / "base"])
+    with pytest.raises(qed.InvalidArgumentError, match="backing_policy"):
+        qed.open(overlay, backing_directory=store, backing_policy="follow")
 
 
 def test_options_are_checked_by_name_and_value(made: Path) -> None:

@@ -5,6 +5,7 @@
 //! in `qed/_image.py` adds the manners: context manager, leak warning, `raw()`.
 
 use crate::arguments::{Bytes, Target};
+use crate::backing;
 use crate::buffers::{self, SourceList, TargetList};
 use crate::call::detached;
 use crate::errors;
@@ -44,16 +45,21 @@ impl Image {
 #[pymethods]
 impl Image {
     #[new]
-    #[pyo3(signature = (path, mode = "r", **options))]
+    #[pyo3(signature = (
+        path, mode = "r", *, backing_chain = None, backing_directory = None, **options
+    ))]
     fn new(
         py: Python<'_>,
         path: Target,
         mode: &str,
+        backing_chain: Option<&Bound<'_, PyAny>>,
+        backing_directory: Option<Target>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let read_only = is_read_only(mode, options).map_err(|text| errors::invalid(py, text))?;
         let mut options = options::open(py, options)?;
         options.image.read_only = read_only;
+        backing::apply(py, backing_chain, backing_directory, &mut options)?;
         let engine = detached(py, || match path {
             Target::Path(path) => qed_core::open(path, &options),
             Target::File(file) => qed_core::open_file(file, &options),

@@ -6,6 +6,7 @@
 //! while waiting to attach to it again.
 
 mod arguments;
+mod backing;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;

@@ -5,7 +5,7 @@ use crate::errors;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
-use qed_core::{CreateOptions, NamedOptions, OpenOptions, OptionValue};
+use qed_core::{BackingFormat, CreateOptions, NamedOptions, OpenOptions, OptionValue};
 
 /// What `open`, `inspect` and `check` take.
 pub(crate) fn open(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<OpenOptions> {
@@ -18,6 +18,16 @@ pub(crate) fn create(
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<CreateOptions> {
     named(py, keywords)?.to_create().map_err(|error| errors::to_python(py, &error))
+}
+
+/// The format that the word means, by the table's entry for `backing_format`.
+pub(crate) fn backing_format(py: Python<'_>, word: String) -> PyResult<BackingFormat> {
+    let mut options = NamedOptions::new();
+    options
+        .set("backing_format", OptionValue::Str(word))
+        .and_then(|()| options.to_create())
+        .map(|options| options.backing_format.unwrap_or(BackingFormat::Raw))
+        .map_err(|error| errors::to_python(py, &error))
 }
 
 fn named(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<NamedOptions> {

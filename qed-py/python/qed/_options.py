@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias, TypedDict
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 PathOrDescriptor: TypeAlias = Path | int
 """A descriptor is duplicated: closing the original changes nothing."""
+BackingSource: TypeAlias = PathOrDescriptor | tuple[PathOrDescriptor, Literal["raw", "qed"]]
+"""A backing file, with its format where the caller knows it."""
 Size: TypeAlias = int | str
 """Bytes, or text like "64K"."""
 Switch: TypeAlias = bool | Literal["on", "off"]

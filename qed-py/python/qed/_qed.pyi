@@ -3,7 +3,7 @@ from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import Buffer, disjoint_base
 
-from qed._options import Path, PathOrDescriptor
+from qed._options import BackingSource, Path, PathOrDescriptor
 from qed._results import CheckReport, Extent, Info
 
 __all__ = [
@@ -23,7 +23,15 @@ __version__: Final[str]
 
 @disjoint_base
 class Image:
-    def __new__(cls, path: PathOrDescriptor, mode: str = "r", **options: Any) -> Self: ...
+    def __new__(
+        cls,
+        path: PathOrDescriptor,
+        mode: str = "r",
+        *,
+        backing_chain: Iterable[BackingSource] | None = None,
+        backing_directory: PathOrDescriptor | None = None,
+        **options: Any,
+    ) -> Self: ...
     @property
     def size(self) -> int: ...
     @property

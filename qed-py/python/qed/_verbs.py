@@ -1,10 +1,11 @@
 """The verbs: what can be done with a path or a descriptor."""
 
+from collections.abc import Iterable
 from typing import Unpack
 
 from qed import _qed
 from qed._image import Image, Layer
-from qed._options import CreateOptions, OpenOptions, Path, PathOrDescriptor, Size
+from qed._options import BackingSource, CreateOptions, OpenOptions, Path, PathOrDescriptor, Size
 from qed._results import CheckReport, Info
 
 
@@ -24,9 +25,27 @@ def create(
     _qed.create(path, number, backing, **options)
 
 
-def open(path: PathOrDescriptor, mode: str = "r", **options: Unpack[OpenOptions]) -> Image:
-    """Open an image: `mode` is "r", or "r+" to write as well."""
-    return Image(path, mode, **options)
+def open(
+    path: PathOrDescriptor,
+    mode: str = "r",
+    *,
+    backing_chain: Iterable[BackingSource] | None = None,
+    backing_directory: PathOrDescriptor | None = None,
+    **options: Unpack[OpenOptions],
+) -> Image:
+    """Open an image: `mode` is "r", or "r+" to write as well.
+
+    `backing_chain` names or gives the backing files, from the image's own downward; what the
+    images say is then not looked at. `backing_directory` is where the names in the images lead,
+    and nowhere else. Either stands in the place of `backing_policy`.
+    """
+    return Image(
+        path,
+        mode,
+        backing_chain=backing_chain,
+        backing_directory=backing_directory,
+        **options,
+    )
 
 
 def inspect(path: PathOrDescriptor, **options: Unpack[OpenOptions]) -> Layer:
