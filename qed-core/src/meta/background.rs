@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::Meta;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Condvar, Mutex, Rank, thread, without_signals};
 
 /// Entries are written back when they have been unstable this long.
@@ -58,6 +59,17 @@ impl Background {
         }
     }
 
+    /// Fails when the thread is to end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`].
+    pub(super) fn go_on(&self) -> Result<()> {
+        if self.orders.lock().stop {
+            return Err(Error::new(ErrorKind::Cancelled, "the image is being closed"));
+        }
+        Ok(())
+    }
+
     /// Waits for an order or for the next look; false when the thread is to end.
     fn wait(&self) -> bool {
         let mut orders = self.orders.lock();
@@ -80,16 +92,21 @@ impl Meta {
         self.background.orders.lock().thread = started.ok();
     }
 
-    /// Writes back inline or asks the thread to, when many slices are unstable. `count` of them
-    /// are.
-    pub(super) fn bound_unstable(&self, count: usize) {
-        let most = self.cache.capacity() / 2;
-        if count > most {
+    /// Flushes inline or has the thread do it, when unstable entries take much of the cache's budget:
+    /// `bytes` of memory.
+    pub(super) fn bound_unstable(&self, bytes: usize) {
+        let most = self.most_unstable();
+        if bytes > most {
             // What fails here has latched the storage; the next flush says so.
             let _ = self.flush();
-        } else if count > most / 2 {
+        } else if bytes > most / 2 {
             self.background.kick();
         }
+    }
+
+    /// Half of the cache's budget.
+    fn most_unstable(&self) -> usize {
+        self.cache.budget() / 2
     }
 
     fn run_background(&self) {
@@ -103,10 +120,10 @@ impl Meta {
         }
     }
 
-    fn work_in_background(&self) -> crate::error::Result<()> {
+    fn work_in_background(&self) -> Result<()> {
         self.space.extend_ahead(&self.clock)?;
-        let most = self.cache.capacity() / 4;
-        if self.unstable.oldest().is_some_and(|age| age > OLDEST) || self.unstable.len() > most {
+        let old = self.unstable.oldest().is_some_and(|age| age > OLDEST);
+        if old || self.unstable.bytes() > self.most_unstable() / 2 {
             self.flush()?;
         }
         self.space.punch_freed(&self.clock, &self.grace);

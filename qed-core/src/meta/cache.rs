@@ -48,9 +48,9 @@ impl Cache {
         }
     }
 
-    /// How many slices the budget holds.
-    pub(crate) fn capacity(&self) -> usize {
-        self.most
+    /// Bytes it may take.
+    pub(crate) fn budget(&self) -> usize {
+        self.most * (SLICE_BYTES + OVERHEAD)
     }
 
     /// Slice `number`, read by `load` where it is not in memory.

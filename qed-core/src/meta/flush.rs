@@ -12,7 +12,7 @@ use super::Meta;
 use super::clock::Stamp;
 use super::slice::{Needs, Phase, Slice};
 use crate::addr::FileOffset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Meta {
     /// Makes everything that completed before this call stable.
@@ -20,6 +20,7 @@ impl Meta {
     /// # Errors
     /// A write or sync that failed; the image has latched.
     pub(crate) fn flush(&self) -> Result<()> {
+        self.check_latch()?;
         let owed = self.unstable.all();
         let mut needs = self.write_out(&owed, Phase::One)?;
         needs.image = needs.image.max(Some(self.clock.newest_data()));
@@ -30,6 +31,8 @@ impl Meta {
             let needs = self.write_out(&waiting, Phase::Two)?;
             self.sync_for(Needs { image: needs.image, wait: None })?;
         }
+        // Somebody else's write of an entry this flush owes may have failed.
+        self.check_latch()?;
         self.settle(&owed);
         if !self.settings.background {
             self.space.punch_freed(&self.clock, &self.grace);
@@ -37,6 +40,12 @@ impl Meta {
             self.background.kick();
         }
         Ok(())
+    }
+
+    /// Fails once a sync or a metadata write has failed (C17), also where nothing is left to write.
+    fn check_latch(&self) -> Result<()> {
+        let checked = self.latch.as_ref().map_or(Ok(()), |latch| latch.check());
+        checked.map_err(|error| Error::io("flushing the image", error))
     }
 
     fn write_out(&self, slices: &[Arc<Slice>], phase: Phase) -> Result<Needs> {
@@ -62,9 +71,7 @@ impl Meta {
                 let versions = slice.settle(&self.clock, self.settings.rules, |word| {
                     released.push(word);
                 });
-                if versions.is_stable() {
-                    self.unstable.remove(slice.key());
-                }
+                self.unstable.update(slice, versions.unstable());
             }
             self.release(&released);
         }

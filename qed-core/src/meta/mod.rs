@@ -43,7 +43,7 @@ use std::sync::{Arc, Weak};
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Header};
 use crate::source::Source;
-use crate::storage::Storage;
+use crate::storage::{Latch, Storage};
 
 use background::Background;
 use cache::Cache;
@@ -65,6 +65,8 @@ pub(crate) struct Meta {
     /// For the background thread.
     this: Weak<Self>,
     pub(crate) storage: Arc<dyn Storage>,
+    /// The same storage; only tests that break C17 go without.
+    latch: Option<Arc<Latch>>,
     backing: Option<Arc<dyn Source>>,
     pub(crate) geometry: Geometry,
     pub(crate) image_size: u64,

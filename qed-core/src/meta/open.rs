@@ -35,11 +35,9 @@ impl Meta {
         backing: Option<Arc<dyn Source>>,
         settings: MetaSettings,
     ) -> Result<Arc<Self>> {
-        let storage: Arc<dyn Storage> = if settings.rules.breaks(Rule::Latch) {
-            storage
-        } else {
-            Arc::new(Latch::new(storage))
-        };
+        let latch = (!settings.rules.breaks(Rule::Latch))
+            .then(|| Arc::new(Latch::new(Arc::clone(&storage))));
+        let storage = latch.clone().map_or(storage, |latch| latch as Arc<dyn Storage>);
         let block = HeaderBlock::read(&*storage)?;
         let header = block.get();
         let length = storage.len().map_err(|error| Error::io("asking the file's length", error))?;
@@ -66,6 +64,7 @@ impl Meta {
             clock,
             settings,
             storage,
+            latch,
         });
         if !meta.settings.read_only {
             meta.prepare_writable()?;

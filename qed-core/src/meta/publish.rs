@@ -31,8 +31,8 @@ impl Meta {
                     released.push(word)
                 }
             };
-            let _versions = slice.publish(changes, &mut take);
-            self.unstable.insert(slice)
+            let versions = slice.publish(changes, &mut take);
+            self.unstable.update(slice, versions.unstable())
         };
         self.release(&released);
         self.bound_unstable(unstable);

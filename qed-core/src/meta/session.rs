@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use super::Meta;
 use super::ranges::RangeSet;
 use super::rules::Rule;
-use super::scan::{BadEntry, EntryPlace, Scan, scan};
+use super::scan::{BadEntry, EntryPlace, Scan, scan, scan_while};
 use super::settings::Trust;
 use crate::error::{Corruption, Error, ErrorKind, Result};
 use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED, L1Entry};
@@ -208,16 +208,16 @@ impl Meta {
     pub(super) fn scan_in_background(&self) -> Result<()> {
         let length_at_open = self.length_at_open;
         let header = self.header.get();
-        let mut suspects = Vec::new();
-        let scanned = scan(&*self.storage, &header, length_at_open, &mut |bad: BadEntry| {
+        let mut suspects = 0;
+        let mut go_on = || self.background.go_on();
+        let mut visit = |bad: BadEntry| {
             // The session's own new clusters lie past the end found at open: they only look
             // dangling.
-            if !bad.is_dangling() {
-                suspects.push(bad);
-            }
+            suspects += u64::from(!bad.is_dangling());
             Ok(())
-        })?;
-        if !suspects.is_empty() || scanned.unreadable > 0 {
+        };
+        let scanned = scan_while(&*self.storage, &header, length_at_open, &mut go_on, &mut visit)?;
+        if suspects > 0 || scanned.unreadable > 0 {
             // A cluster that moved from one guest cluster to another meanwhile looks like a
             // duplicate. Without certainty nothing below the end found at open is handed out.
             return Ok(());

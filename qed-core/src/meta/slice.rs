@@ -64,6 +64,11 @@ pub(crate) struct Versions {
 }
 
 impl Versions {
+    /// How many entries are not stable.
+    pub(crate) fn unstable(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether every entry is stable.
     pub(crate) fn is_stable(&self) -> bool {
         self.entries.is_empty()

@@ -7,41 +7,66 @@ use std::time::{Duration, Instant};
 use super::slice::{Slice, SliceKey};
 use crate::sync::{Mutex, Rank};
 
+/// Memory that a slice of this list takes, and each of its unstable entries, roughly.
+const SLICE_COST: usize = 4608;
+const ENTRY_COST: usize = 160;
+
 /// Slices that hold an unstable entry, in the order of the tables. A slice enters and leaves under
 /// its own lock, so that its place here always agrees with its versions.
 #[derive(Debug)]
 pub(crate) struct Unstable {
-    slices: Mutex<BTreeMap<SliceKey, (Arc<Slice>, Instant)>>,
+    slices: Mutex<Slices>,
+}
+
+#[derive(Debug, Default)]
+struct Slices {
+    listed: BTreeMap<SliceKey, Listed>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Listed {
+    slice: Arc<Slice>,
+    since: Instant,
+    bytes: usize,
 }
 
 impl Unstable {
     pub(crate) fn new() -> Self {
-        Self { slices: Mutex::new(Rank::Unstable, BTreeMap::new()) }
+        Self { slices: Mutex::new(Rank::Unstable, Slices::default()) }
     }
 
-    /// Adds `slice`; returns how many there are now. Called under the slice's lock.
-    pub(crate) fn insert(&self, slice: &Arc<Slice>) -> usize {
+    /// Lists `slice` with its `entries` unstable entries, or takes it off where there are none.
+    /// Called under the slice's lock. Answers the memory that all of them take.
+    pub(crate) fn update(&self, slice: &Arc<Slice>, entries: usize) -> usize {
         let mut slices = self.slices.lock();
-        slices.entry(slice.key()).or_insert_with(|| (Arc::clone(slice), Instant::now()));
-        slices.len()
-    }
-
-    /// Removes a slice whose entries are all stable. Called under the slice's lock.
-    pub(crate) fn remove(&self, key: SliceKey) {
-        self.slices.lock().remove(&key);
+        let bytes = if entries == 0 { 0 } else { SLICE_COST + ENTRY_COST * entries };
+        let before = match slices.listed.get_mut(&slice.key()) {
+            Some(listed) => std::mem::replace(&mut listed.bytes, bytes),
+            None => 0,
+        };
+        if entries == 0 {
+            slices.listed.remove(&slice.key());
+        } else if before == 0 {
+            let listed = Listed { slice: Arc::clone(slice), since: Instant::now(), bytes };
+            slices.listed.insert(slice.key(), listed);
+        }
+        slices.bytes = slices.bytes + bytes - before;
+        slices.bytes
     }
 
     /// All of them, as they are now.
     pub(crate) fn all(&self) -> Vec<Arc<Slice>> {
-        self.slices.lock().values().map(|(slice, _)| Arc::clone(slice)).collect()
+        self.slices.lock().listed.values().map(|listed| Arc::clone(&listed.slice)).collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.slices.lock().len()
+    /// The memory they take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slices.lock().bytes
     }
 
     /// For how long the oldest of them has been here.
     pub(crate) fn oldest(&self) -> Option<Duration> {
-        self.slices.lock().values().map(|(_, since)| since.elapsed()).max()
+        self.slices.lock().listed.values().map(|listed| listed.since.elapsed()).max()
     }
 }

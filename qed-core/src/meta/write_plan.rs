@@ -92,9 +92,8 @@ impl Meta {
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
         if let Some(slice) = self.slice(first)?
-            && self.all_mapped(&slice, first, last)?
+            && plan.map_in_place(offset, &slice)?
         {
-            plan.map(offset, &slice, &mut Base::new(self.backing()))?;
             return Ok(plan);
         }
         self.begin_changes()?;
@@ -104,15 +103,6 @@ impl Meta {
         plan.map(offset, &slice, &mut Base::new(self.backing()))?;
         plan.slice = Some(slice);
         Ok(plan)
-    }
-
-    fn all_mapped(&self, slice: &Slice, first: GuestCluster, last: GuestCluster) -> Result<bool> {
-        for cluster in (first.get()..=last.get()).map(GuestCluster) {
-            if !matches!(self.entry(slice, cluster)?, L2Entry::Data(_)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 
@@ -156,7 +146,26 @@ impl WritePlan<'_> {
         meta.publish(&slice, &changes);
     }
 
-    /// Finds a place for every cluster of the plan.
+    /// Plans to write in place, if every cluster is mapped. Each entry is looked at once: nothing is
+    /// claimed here, and another request may free a cluster at any moment.
+    fn map_in_place(&mut self, offset: u64, slice: &Slice) -> Result<bool> {
+        let geometry = self.meta.geometry;
+        let end = offset + self.length;
+        let mut at = offset;
+        while at < end {
+            let within = geometry.in_cluster(at);
+            let L2Entry::Data(place) = self.meta.entry(slice, self.meta.guest_cluster(at))? else {
+                self.segments.clear();
+                return Ok(false);
+            };
+            let length = (geometry.cluster_size() - within).min(end - at);
+            self.push(at, length, FileOffset(place.get() + within), None, None, false);
+            at += length;
+        }
+        Ok(true)
+    }
+
+    /// Finds a place for every cluster of the plan, which has claimed them.
     fn map(&mut self, offset: u64, slice: &Slice, base: &mut Base<'_>) -> Result<()> {
         let meta = self.meta;
         let geometry = meta.geometry;

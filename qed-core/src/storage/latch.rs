@@ -41,7 +41,10 @@ impl Latch {
     }
 
     /// Passes while the latch has not fallen.
-    fn pass(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// One that carries [`LatchedMark`].
+    pub fn check(&self) -> io::Result<()> {
         if !self.is_latched() {
             return Ok(());
         }
@@ -71,37 +74,37 @@ impl Storage for Latch {
     }
 
     fn write(&self, buffers: &[IoSlice<'_>], offset: u64, flags: WriteFlags) -> io::Result<()> {
-        self.pass()?;
+        self.check()?;
         let written = self.inner.write(buffers, offset, flags);
         if flags.metadata || flags.fua {
             written.inspect_err(|error| {
                 let what = if flags.metadata { "metadata" } else { "forced" };
                 self.fall(&format!("{what} write at offset {offset}"), error);
             })?;
-            return if flags.fua { self.pass() } else { Ok(()) };
+            return if flags.fua { self.check() } else { Ok(()) };
         }
         written
     }
 
     fn zero_range(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.pass()?;
+        self.check()?;
         self.inner.zero_range(offset, length)
     }
 
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.pass()?;
+        self.check()?;
         self.inner.punch(offset, length)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.pass()?;
+        self.check()?;
         self.inner.set_len(length)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.pass()?;
+        self.check()?;
         self.inner.sync().inspect_err(|error| self.fall("sync", error))?;
-        self.pass()
+        self.check()
     }
 
     fn stored_extent(&self, offset: u64, length: u64) -> io::Result<StoredExtent> {

@@ -33,8 +33,9 @@ fn guest_zero_stays_zero(image: &[u8], rules: Rules, work: impl Fn(&Rig)) -> Res
     workload.settings.rules = rules;
     let rig = Rig::of(workload, &Arc::new(MemoryStorage::from_bytes(image)));
     work(&rig);
-    let report = explore(&rig.recorder.log(), &[], &Options::default(), |disk: &Disk, _| {
-        let storage = Arc::new(DiskStorage::new(disk.clone(), 512));
+    let log = rig.recorder.log();
+    let report = explore(&log, &[], &Options::default(), |disk: &Disk, _| {
+        let storage = Arc::new(DiskStorage::new(disk.clone(), log.limits));
         let settings = ImageSettings { background: false, ..ImageSettings::default() };
         let image = Image::from_storage(storage, None, settings).map_err(|e| e.to_string())?;
         image.pwrite(&[7; 4096], 9 * C, Flags::NONE).map_err(|e| e.to_string())?;
@@ -154,6 +155,21 @@ fn c17_a_failed_sync_latches() {
             other => Err(format!("after a failed sync: {other:?}")),
         }
     });
+}
+
+#[test]
+fn c17_a_failed_table_write_latches() {
+    // Nothing is left to write afterwards, and still no flush may claim success.
+    let rig = Rig::new(Rules::default());
+    rig.write(0, C);
+    rig.flush();
+    rig.flush();
+    rig.write(C, C);
+    rig.fault.fail(Trigger::on(CallKind::Write).metadata(true), libc::EIO);
+    rig.try_flush().expect_err("the write was to fail");
+    let error = rig.try_flush().expect_err("nothing is stable any more");
+    assert_eq!(error.kind(), ErrorKind::Latched);
+    rig.reads(3, C, C).unwrap();
 }
 
 #[test]
