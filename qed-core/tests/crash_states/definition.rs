@@ -22,7 +22,7 @@ struct Sync {
 }
 
 /// The legal states behind the first `t` events of a log over the sectors 101, 102 and 103.
-pub fn by_definition(log: &Log, t: usize) -> BTreeSet<Vec<u8>> {
+pub(crate) fn by_definition(log: &Log, t: usize) -> BTreeSet<Vec<u8>> {
     let versions = versions(&log.events[..t]);
     let mut states = BTreeSet::from([Vec::new()]);
     for sector in 0..3 {
