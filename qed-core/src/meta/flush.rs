@@ -22,10 +22,12 @@ impl Meta {
     pub(crate) fn flush(&self) -> Result<()> {
         self.check_latch()?;
         let owed = self.unstable.all();
-        let mut needs = self.write_out(&owed, Phase::One)?;
-        needs.image = needs.image.max(Some(self.clock.newest_data()));
+        // Fixed before phase 1: an entry that waits now and is zeroed after its slice's turn waits
+        // no more, but what it says then has not been written either.
         let waiting: Vec<Arc<Slice>> =
             owed.iter().filter(|slice| slice.needs().wait.is_some()).cloned().collect();
+        let mut needs = self.write_out(&owed, Phase::One)?;
+        needs.image = needs.image.max(Some(self.clock.newest_data()));
         self.sync_for(needs)?;
         if !waiting.is_empty() {
             let needs = self.write_out(&waiting, Phase::Two)?;

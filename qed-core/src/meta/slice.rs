@@ -188,11 +188,13 @@ impl Slice {
         let mut versions = self.versions.lock();
         versions.writing = false;
         self.landed.notify_all();
-        written.map_err(|error| Error::io("writing a table", error).at(self.offset.get()))?;
+        // An image that failed counts as landed, too: it has no sync yet, so every later flush owes
+        // one, and the latch refuses that (C17).
         let stamp = clock.now();
         for version in versions.entries.values_mut() {
             version.landed(stamp);
         }
+        written.map_err(|error| Error::io("writing a table", error).at(self.offset.get()))?;
         Ok(needs(&versions))
     }
 

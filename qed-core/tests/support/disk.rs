@@ -133,8 +133,15 @@ pub struct DiskStorage {
 }
 
 impl DiskStorage {
-    pub fn new(disk: Disk, limits: Limits) -> Self {
+    pub fn new(disk: Disk, atomic_unit: u64) -> Self {
+        let limits = Limits { atomic_unit, zeroes_new_space: true, can_punch: true };
         Self { disk: Mutex::new(disk), limits, changes: AtomicU64::new(0) }
+    }
+
+    /// The same on a disk that cannot punch holes.
+    pub fn without_punch(mut self) -> Self {
+        self.limits.can_punch = false;
+        self
     }
 
     /// The content as it is now.

@@ -82,7 +82,8 @@ impl GuestModel {
         let span = |number: usize| spans.get(&(number as u64)).copied();
         let flushes: Vec<Span> = (0..calls.len())
             .filter_map(|number| match calls[number] {
-                Call::Flush => span(number),
+                // One that failed promises nothing; a later one that succeeds promises all.
+                Call::Flush => span(number).filter(|span| span.done),
                 // As a flush that failed at once.
                 Call::Killed(_) => span(number).map(|span| Span {
                     completion: Some(span.issue),

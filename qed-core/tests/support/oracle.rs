@@ -8,7 +8,6 @@ use super::disk::{Disk, DiskStorage, at};
 use super::guest::{GuestModel, SECTOR, View, pattern};
 use super::structure::{Raw, Shape};
 use super::workload::Workload;
-use qed_core::storage::Limits;
 use qed_core::{Flags, Image, ImageSettings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -24,7 +23,6 @@ const LIFE: u64 = 32 << 10;
 pub struct Judge<'a> {
     pub workload: &'a Workload,
     pub model: &'a GuestModel,
-    pub limits: Limits,
     pub shape: Shape,
 }
 
@@ -67,7 +65,9 @@ impl Judge<'_> {
     }
 
     fn live_on(&self, disk: &Disk, before: &[(u64, Vec<u8>)]) -> Result<(), String> {
-        let storage = Arc::new(DiskStorage::new(disk.clone(), self.limits));
+        let storage = DiskStorage::new(disk.clone(), self.workload.unit);
+        let punches = self.workload.punches;
+        let storage = Arc::new(if punches { storage } else { storage.without_punch() });
         let image = self.open(&storage, true)?;
         self.compare(&image, before).map_err(|what| format!("read-only: {what}"))?;
         if storage.changes() != 0 {

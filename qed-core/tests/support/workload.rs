@@ -12,7 +12,7 @@ use super::script::fresh_image;
 use super::structure::Shape;
 use qed_core::source::{Source, SourceExtent};
 use qed_core::storage::{Fault, Log, MemoryStorage, Recorder, Storage, Trigger};
-use qed_core::{Flags, Image, ImageSettings, Rule, Rules};
+use qed_core::{Flags, Image, ImageSettings};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -20,19 +20,17 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A call that succeeds.
-    Call(Call),
+    Make(Call),
     /// A call that may fail.
     Try(Call),
-    /// A call in the midst of which, when `when` strikes above the recorder, others are made.
-    During { call: Call, when: Trigger, inside: Vec<Call> },
+    /// A call in the midst of which others are made: when this strikes above the recorder.
+    During(Call, Trigger, Vec<Call>),
     /// From here on the disk fails where this strikes.
     Fail(Trigger),
     /// From here on the disk does so many bytes where this strikes, then fails.
     Shorten(Trigger, u64),
     /// The image is closed and opened again.
     Reopen,
-    /// As [`Step::Reopen`]; another program changes the file in between.
-    Edit(fn(&dyn Storage)),
     /// The process dies, the machine lives; the image is opened again.
     Kill,
 }
@@ -51,8 +49,6 @@ pub struct Workload {
     pub punches: bool,
     /// Bytes of the backing file, where there is one.
     pub backing: Option<u64>,
-    /// The image before the first step, where it is not an empty one.
-    pub base: Option<Vec<u8>>,
     pub settings: ImageSettings,
     pub steps: Vec<Step>,
     /// Where the guest writes after the crash: 64 KiB each (two clusters if that is more) that no
@@ -76,7 +72,6 @@ impl Workload {
             unit: 512,
             punches: true,
             backing: None,
-            base: None,
             settings: ImageSettings { background: false, ..ImageSettings::default() },
             steps,
             spare: vec![1 << 20, 3 << 20],
@@ -98,17 +93,10 @@ impl Workload {
         Self { punches: false, ..self }
     }
 
-    /// The same by an engine that breaks `rule`.
-    pub fn breaking(mut self, rule: Rule) -> Self {
-        self.settings.rules = Rules::without(rule);
-        self
-    }
-
     /// The image before the first step.
     pub fn image(&self) -> Vec<u8> {
         let features = if self.backing.is_some() { 5 } else { 0 };
-        let fresh = || fresh_image(self.cluster, self.table, self.size, features);
-        self.base.clone().unwrap_or_else(fresh)
+        fresh_image(self.cluster, self.table, self.size, features)
     }
 
     pub fn source(&self) -> Option<Arc<dyn Source>> {
@@ -141,7 +129,7 @@ impl Workload {
         let Run { log, calls } = self.run();
         let model = GuestModel::new(self.cluster, self.backing.unwrap_or(0), &calls, &log);
         let shape = Shape::read(&Disk::new(&log.base)).unwrap();
-        let judge = Judge { workload: self, model: &model, limits: log.limits, shape };
+        let judge = Judge { workload: self, model: &model, shape };
         let options = Options { unit: self.unit, ..options.clone() };
         explore(&log, &model.boundaries(), &options, |disk, t| judge.judge(disk, t))
     }
@@ -203,25 +191,20 @@ impl Runner {
 
     fn step(self: &Arc<Self>, step: &Step) {
         match step {
-            Step::Call(call) => self.call(call).expect("a call that succeeds"),
+            Step::Make(call) => self.call(call).expect("a call that succeeds"),
             Step::Try(call) => drop(self.call(call)),
-            Step::During { call, when, inside } => {
+            Step::During(call, when, inside) => {
                 let (this, inside) = (Arc::clone(self), inside.clone());
                 self.above.run(when.clone(), move |_| {
                     inside.iter().for_each(|call| this.call(call).expect("a call that succeeds"));
                 });
                 self.call(call).expect("a call that succeeds");
+                self.above.clear();
             }
             Step::Fail(when) => self.below.fail(when.clone(), EIO),
             Step::Shorten(when, bytes) => self.below.shorten(when.clone(), *bytes, EIO),
             Step::Reopen => {
                 self.close();
-                self.open();
-            }
-            Step::Edit(edit) => {
-                self.close();
-                self.recorder.mark("somebody else");
-                edit(&*self.recorder);
                 self.open();
             }
             Step::Kill => self.kill(),
@@ -331,40 +314,27 @@ impl Source for Backing {
 }
 
 pub fn write(offset: u64, length: u64) -> Step {
-    Step::Call(Call::Write { offset, length, forced: false })
+    Step::Make(Call::Write { offset, length, forced: false })
 }
 
 pub fn write_forced(offset: u64, length: u64) -> Step {
-    Step::Call(Call::Write { offset, length, forced: true })
+    Step::Make(Call::Write { offset, length, forced: true })
 }
 
 /// Zeroes that free whole clusters.
 pub fn unmap(offset: u64, length: u64) -> Step {
-    Step::Call(Call::Zeroes { offset, length, forced: false, unmap: true })
+    Step::Make(Call::Zeroes { offset, length, forced: false, unmap: true })
 }
 
 /// Zeroes that keep allocated clusters.
 pub fn zero(offset: u64, length: u64) -> Step {
-    Step::Call(Call::Zeroes { offset, length, forced: false, unmap: false })
+    Step::Make(Call::Zeroes { offset, length, forced: false, unmap: false })
 }
 
 pub fn discard(offset: u64, length: u64) -> Step {
-    Step::Call(Call::Discard { offset, length })
+    Step::Make(Call::Discard { offset, length })
 }
 
 pub fn flush() -> Step {
-    Step::Call(Call::Flush)
-}
-
-/// The call of a plain step.
-fn call(step: &Step) -> Call {
-    match step {
-        Step::Call(call) => call.clone(),
-        other => panic!("{other:?} is no plain call"),
-    }
-}
-
-/// `outer`, in the midst of which `inside` happens when `when` strikes above the recorder.
-pub fn during(outer: &Step, when: Trigger, inside: &[Step]) -> Step {
-    Step::During { call: call(outer), when, inside: inside.iter().map(call).collect() }
+    Step::Make(Call::Flush)
 }
