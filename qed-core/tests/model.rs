@@ -4,6 +4,9 @@
 //! says. Method: proptest over operations on images in memory, with and without a backing source,
 //! small clusters so that requests cross clusters, slices and tables.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
+#![allow(clippy::field_reassign_with_default)]
+
 use std::io::IoSlice;
 use std::sync::Arc;
 

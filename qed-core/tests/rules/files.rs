@@ -35,7 +35,7 @@ fn guest_zero_stays_zero(image: &[u8], rules: Rules, work: impl Fn(&Rig)) -> Res
     work(&rig);
     let log = rig.recorder.log();
     let report = explore(&log, &[], &Options::default(), |disk: &Disk, _| {
-        let storage = Arc::new(DiskStorage::new(disk.clone(), log.limits));
+        let storage = Arc::new(DiskStorage::new(disk.clone(), 512));
         let settings = ImageSettings { background: false, ..ImageSettings::default() };
         let image = Image::from_storage(storage, None, settings).map_err(|e| e.to_string())?;
         image.pwrite(&[7; 4096], 9 * C, Flags::NONE).map_err(|e| e.to_string())?;

@@ -168,7 +168,7 @@ impl Rig {
         let backing = self.workload.backing.unwrap_or(0);
         let model = GuestModel::new(C, backing, &calls, &log);
         let shape = Shape::read(&Disk::new(&log.base)).unwrap();
-        let judge = Judge { workload: &self.workload, model: &model, shape, limits: log.limits };
+        let judge = Judge { workload: &self.workload, model: &model, shape };
         let options = Options::default();
         let report = explore(&log, &model.boundaries(), &options, |disk, t| judge.judge(disk, t));
         assert!(report.judged > 1, "nothing was explored");
