@@ -18,7 +18,7 @@ BIN     := $(VENV)/bin
 MATURIN := VIRTUAL_ENV=$(VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop $(CARGO_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system cargo demo test lint format install clean
+.PHONY: help setup system cargo build demo test lint format install clean
 # The steps of a target run one after the other; each tool uses the processors itself.
 .NOTPARALLEL:
 
@@ -38,13 +38,13 @@ $(VENV)/.ready: python-tests/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-demo: setup ## C, Python and QEMU share an image; a dozen lines say what happened
-	$(CARGO) build $(CARGO_FLAGS) --quiet --release -p qed-capi
+demo: setup build ## C, Python and QEMU share an image; a dozen lines say what happened
 	$(MATURIN) --quiet --release
 	PYTHON=$(BIN)/python examples/demo.sh
 
 test: setup ## Every test: the engine, the C library, the Python package
 	$(CARGO) test $(CARGO_FLAGS) -p qed-core
+	$(CARGO) test $(CARGO_FLAGS) -p qed-core --lib --features shuttle model_
 	$(CARGO) test $(CARGO_FLAGS) -p qed-core --lib --features shuttle model_
 	$(CARGO) test $(CARGO_FLAGS) -p qed-capi
 	$(MATURIN) --quiet
@@ -62,8 +62,12 @@ format: setup ## Lets rustfmt and ruff lay the code out
 	$(CARGO) fmt --all
 	$(BIN)/ruff format .
 
-install: cargo ## The C library, header and man page: make install PREFIX=/usr DESTDIR=...
+build: cargo ## The C library, optimised (target/release)
 	$(CARGO) build $(CARGO_FLAGS) --release -p qed-capi
+
+install: ## The C library, header and man page: make install PREFIX=/usr DESTDIR=...
+	@# Under sudo there may be no cargo: then what `make build` left is installed.
+	if command -v $(CARGO) >/dev/null; then $(MAKE) build; fi
 	DESTDIR="$(DESTDIR)" qed-capi/install.sh "$(abspath $(PREFIX))"
 
 clean: ## Removes everything that was built

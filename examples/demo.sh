@@ -31,15 +31,14 @@ trap 'echo "demo: failed in line $LINENO" >&2' ERR
 say() { # say WHO WHAT [HOW LONG]
     if [ $# = 3 ]; then printf '%-7s %-74s %s\n' "$@"; else printf '%-7s %s\n' "$@"; fi
 }
-timed() { # timed NAME COMMAND...: a clean start, and how long it took goes to times.NAME
+timed() { # timed NAME COMMAND...: how long it took goes to the file times.NAME
     local name=$1 begin end
     shift
-    sync -f .
     begin=$(date +%s.%N)
     "$@" >output 2>&1 || { tail -c 2000 output >&2; return 1; }
     end=$(date +%s.%N)
     awk -v begin="$begin" -v end="$end" 'BEGIN { printf "%.2f\n", end - begin }' >>"times.$name"
-    rm -f again.qed
+    rm -f again.qed # and with it what of it was not on disk yet: a clean start for the next
 }
 best() { printf '%5.2f s' "$(sort -n "times.$1" | head -n 1)"; }
 by_qemu() {
@@ -66,6 +65,7 @@ cd "$work"
 export LC_ALL=C
 
 ./replay --also-raw disk.raw disk.qed trace 4 6G >output || { cat output >&2; exit 1; }
+sync disk.qed disk.raw
 for _ in $(seq "${ROUNDS:-3}"); do
     timed threads ./replay --no-verify again.qed trace 4 6G
     timed single ./replay --no-verify again.qed trace 1 6G

@@ -63,5 +63,12 @@ def extend(disk: str, raw: str) -> str:
 
 
 if __name__ == "__main__":
-    step = {"extents": extents, "overlay": overlay, "extend": extend}[sys.argv[1]]
-    print(step(*sys.argv[2:]))
+    match sys.argv[1:]:
+        case ["extents", disk]:
+            print(extents(disk))
+        case ["overlay", base, top, raw]:
+            print(overlay(base, top, raw))
+        case ["extend", disk, raw]:
+            print(extend(disk, raw))
+        case words:
+            raise SystemExit(f"not a step of the demo: {words}")
