@@ -92,8 +92,8 @@ impl Meta {
         self.background.orders.lock().thread = started.ok();
     }
 
-    /// Flushes inline or has the thread do it, when unstable entries take much of the cache's budget:
-    /// `bytes` of memory.
+    /// Flushes inline or has the thread do it, when unstable entries take much of the cache's
+    /// budget: `bytes` of memory.
     pub(super) fn bound_unstable(&self, bytes: usize) {
         let most = self.most_unstable();
         if bytes > most {

@@ -24,6 +24,9 @@ impl Meta {
             let retired = changes.iter().filter(|change| change.retires);
             released.extend(retired.filter_map(|change| slice.word(change.entry).ok()));
         }
+        let unlinked = changes.iter().filter(|change| change.retires);
+        let words = unlinked.filter_map(|change| slice.word(change.entry).ok());
+        self.space.touch(words.map(|word| self.geometry.file_cluster(FileOffset(word))));
         let unstable = {
             let at_once = !released.is_empty();
             let mut take = |word| {

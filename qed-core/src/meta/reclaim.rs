@@ -12,18 +12,27 @@ use crate::error::{Error, Result};
 const PUNCH_AT_ONCE: u64 = 4096;
 
 impl Space {
+    /// Notes that the session unlinks `clusters`: until the scan is complete they are its own. To
+    /// be called before an image without them can be composed, for the scan may see that image long
+    /// before a sync covers it (C15).
+    pub(crate) fn touch(&self, clusters: impl Iterator<Item = FileCluster>) {
+        let mut clusters = clusters.peekable();
+        if clusters.peek().is_none() || self.rules.breaks(Rule::ScanLeavesOutTouched) {
+            return;
+        }
+        let mut state = self.lock();
+        for cluster in clusters {
+            let found_at_open = !state.scanned && cluster.get() < state.end_at_open;
+            if found_at_open && !state.touched.contains(cluster.get()) {
+                state.touched.insert(cluster.get(), 1);
+            }
+        }
+    }
+
     /// Takes `clusters` that no entry on disk names any more and that were unlinked at `epoch`.
     pub(crate) fn release(&self, clusters: &[FileCluster], epoch: Epoch) {
         let mut state = self.lock();
-        for cluster in clusters {
-            if !state.scanned && cluster.get() < state.end_at_open {
-                let touched = state.touched.contains(cluster.get());
-                if !touched && !self.rules.breaks(Rule::ScanLeavesOutTouched) {
-                    state.touched.insert(cluster.get(), 1);
-                }
-            }
-            state.released.push_back((cluster.get(), epoch));
-        }
+        state.released.extend(clusters.iter().map(|cluster| (cluster.get(), epoch)));
     }
 
     /// Moves freed clusters on as far as requests and syncs allow, without I/O.

@@ -146,8 +146,8 @@ impl WritePlan<'_> {
         meta.publish(&slice, &changes);
     }
 
-    /// Plans to write in place, if every cluster is mapped. Each entry is looked at once: nothing is
-    /// claimed here, and another request may free a cluster at any moment.
+    /// Plans to write in place, if every cluster is mapped. Each entry is looked at once: nothing
+    /// is claimed here, and another request may free a cluster at any moment.
     fn map_in_place(&mut self, offset: u64, slice: &Slice) -> Result<bool> {
         let geometry = self.meta.geometry;
         let end = offset + self.length;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use qed_core::storage::{CallKind, MemoryStorage, Trigger};
-use qed_core::{Image, Rule};
+use qed_core::{Rule, Rules};
 
 use crate::rig::{C, L2, Rig, SECTOR, shows};
 use crate::support::workload::Workload;
@@ -56,23 +56,16 @@ fn c15_a_scan_leaves_out_what_the_session_touched() {
     // The scan has read the first table; then the cluster of a guest cluster of the second goes to
     // one of the first: to the scan it looks free.
     shows(Rule::ScanLeavesOutTouched, |rules| {
-        let before = Rig::without_punch(qed_core::Rules::default());
+        let before = Rig::without_punch(Rules::default());
         before.write(0, C);
         before.write(L2, C);
         before.close();
-        let mut image = before.bytes();
-        // As after a crash: vouched for, with no map of what is free.
-        image[36] &= !2;
-
-        let memory = Arc::new(MemoryStorage::from_bytes(&image).without_punch());
-        let mut workload = Workload::small(Vec::new());
-        workload.settings.rules = rules;
-        workload.settings.background = true;
-        let rig = Rig::of(workload, &memory);
+        let rig = unmapped(&before, rules);
         let mut byte = [0];
         rig.image().pread(&mut byte, 0).unwrap();
         rig.image().pread(&mut byte, L2).unwrap();
-        let second = u64::from_le_bytes(image[4096 + 8..4096 + 16].try_into().unwrap());
+        let entry = &before.bytes()[4096 + 8..4096 + 16];
+        let second = u64::from_le_bytes(entry.try_into().unwrap());
         let scanning = rig.fault.hold(Trigger::on(CallKind::Read).within(second..second + C));
         rig.discard(L2, C);
         scanning.wait();
@@ -80,14 +73,58 @@ fn c15_a_scan_leaves_out_what_the_session_touched() {
         rig.write(C, C);
         rig.flush();
         scanning.release();
-        let image: &Image = &rig.image();
-        while !image.has_scanned() {
-            std::thread::yield_now();
-        }
+        await_scan(&rig);
         rig.write(2 * C, C);
         rig.write(3 * C, C);
         rig.reads(2, C, C)
     });
+}
+
+#[test]
+fn c15_a_scan_leaves_out_what_waits_for_its_sync() {
+    // An entry's image without X has landed and no sync covers it yet; the scan sees that image.
+    shows(Rule::ScanLeavesOutTouched, |rules| {
+        let before = Rig::without_punch(Rules::default());
+        before.write(0, C);
+        before.close();
+        let rig = unmapped(&before, rules);
+        rig.image().pread(&mut [0], 0).unwrap();
+        let scanning = rig.fault.hold(Trigger::on(CallKind::Read));
+        rig.discard(0, C);
+        scanning.wait();
+        let sync = rig.fault.hold(Trigger::on(CallKind::Sync));
+        std::thread::scope(|scope| {
+            let flush = scope.spawn(|| rig.flush());
+            sync.wait();
+            scanning.release();
+            await_scan(&rig);
+            sync.release();
+            flush.join().map_err(|_| "the flush panicked".to_owned())
+        })?;
+        rig.write(C, C);
+        rig.flush();
+        rig.write(2 * C, C);
+        rig.reads(2, C, C)
+    });
+}
+
+/// The image that `before` left, as after a crash: vouched for, with no map of what is free. It has
+/// a background thread.
+fn unmapped(before: &Rig, rules: Rules) -> Rig {
+    let mut image = before.bytes();
+    image[36] &= !2;
+    let memory = Arc::new(MemoryStorage::from_bytes(&image).without_punch());
+    let mut workload = Workload::small(Vec::new());
+    workload.settings.rules = rules;
+    workload.settings.background = true;
+    Rig::of(workload, &memory)
+}
+
+fn await_scan(rig: &Rig) {
+    let image = rig.image();
+    while !image.has_scanned() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
