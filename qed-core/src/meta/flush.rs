@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 
-use super::Meta;
 use super::clock::Stamp;
 use super::slice::{Needs, Phase, Slice};
+use super::{Meta, Trust};
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 
@@ -79,9 +79,10 @@ impl Meta {
         }
     }
 
-    /// Hands unlinked clusters that no disk names to the free space.
+    /// Hands unlinked clusters that no disk names to the free space. On a damaged image another entry
+    /// may name them as well: there they are left alone.
     pub(super) fn release(&self, words: &[u64]) {
-        if words.is_empty() {
+        if words.is_empty() || self.settings.trust == Trust::Damaged {
             return;
         }
         let clusters: Vec<_> =

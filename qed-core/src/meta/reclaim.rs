@@ -44,6 +44,10 @@ impl Space {
                 break;
             }
             state.released.pop_front();
+            if state.is_free(cluster) {
+                // Two entries named it, in an image whose tables were vouched for falsely.
+                continue;
+            }
             let set = if to_punch { &mut state.punchable } else { &mut state.reused };
             set.insert(cluster, 1);
         }

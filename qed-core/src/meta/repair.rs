@@ -32,8 +32,8 @@ impl Meta {
                 self.declare_checked()?;
             }
             let (unused, sound) = self.scan_and_repair()?;
-            self.space.adopt(unused)?;
             if sound {
+                self.space.adopt(unused)?;
                 self.declare_checked()?;
             }
             return self.clock.sync_now();

@@ -139,10 +139,10 @@ impl Meta {
             }
         }
         let (unused, sound) = self.scan_and_repair()?;
-        self.space.adopt(unused)?;
         if !sound {
             return Ok(());
         }
+        self.space.adopt(unused)?;
         self.header.update(&*self.storage, |header| {
             header.autoclear_features |= AUTOCLEAR_TABLES_VOUCHED;
         })

@@ -10,7 +10,8 @@ pub enum Trust {
     /// Mapped clusters may be written at once; damage that the scan finds stops allocation.
     #[default]
     Normal,
-    /// The caller knows that the image is damaged and wants to write to it all the same.
+    /// The caller knows that the image is damaged and wants to write to it all the same. What is
+    /// freed is then not used again, for another entry may name it.
     Damaged,
 }
 

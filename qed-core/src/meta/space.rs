@@ -67,6 +67,15 @@ pub(super) struct State {
     pub(super) punched: Vec<(u64, u64, Stamp)>,
 }
 
+impl State {
+    pub(super) fn is_free(&self, cluster: u64) -> bool {
+        let sets = [&self.fresh, &self.reused, &self.punchable];
+        let punched =
+            |(start, count, _): &(u64, u64, Stamp)| (*start..start + count).contains(&cluster);
+        sets.iter().any(|set| set.contains(cluster)) || self.punched.iter().any(punched)
+    }
+}
+
 /// Contiguous clusters that one plan holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
