@@ -2,7 +2,7 @@
 
 use super::Image;
 use crate::error::{Error, Result};
-use crate::meta::lookup::{Place, Segment, extend_or_push};
+use crate::meta::plan::lookup::{Place, Segment, extend_or_push};
 
 /// A run of guest bytes that this layer treats alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::io::IoSliceMut;
 use super::Image;
 use super::buffers::{Sink, total};
 use crate::error::{Error, Result};
-use crate::meta::lookup::{Place, Segment};
+use crate::meta::plan::lookup::{Place, Segment};
 use crate::source::{Source, SourceExtent};
 
 impl Image {

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use super::buffers::{Stream, all_zero, total};
 use super::{DetectZeroes, Flags, Image};
 use crate::error::{Error, Result};
-use crate::meta::write_plan::{Fill, WriteSegment};
+use crate::meta::plan::write::{Fill, WriteSegment};
 use crate::storage::WriteFlags;
 
 impl Image {

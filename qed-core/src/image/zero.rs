@@ -5,8 +5,8 @@ use std::io::{ErrorKind as IoErrorKind, IoSlice};
 use super::{DiscardMode, Flags, Image};
 use crate::addr::GuestCluster;
 use crate::error::{Error, ErrorKind, Result};
-use crate::meta::lookup::{Place, Segment};
-use crate::meta::zero_plan::Allocated;
+use crate::meta::plan::lookup::{Place, Segment};
+use crate::meta::plan::zero::Allocated;
 use crate::source::Source;
 use crate::storage::WriteFlags;
 

@@ -1,42 +1,20 @@
 //! The metadata plane: tables, their cache, allocation, free space, and publishing to the disk.
 //!
-//! Every engine lock and every metadata write is in this folder. A request asks for a plan
-//! ([`lookup`], [`write_plan`], [`zero_plan`]), moves its data with no lock held, and publishes;
-//! [`flush`] brings what was published to the disk by the rules of `docs/crash-consistency.md`.
-//! Nothing here knows of the guest's buffers.
+//! Every engine lock and every metadata write is in this folder. A request asks for a plan ([`plan`]),
+//! moves its data with no lock held, and publishes; [`commit`] brings what was published to the
+//! disk by the rules of `docs/crash-consistency.md` ([`rules`]). [`tables`] and [`space`] are what
+//! plans are made of; [`session`] and [`scan`] establish what may be believed of a file. Nothing
+//! here knows of the guest's buffers.
 
-mod background;
-mod base;
-mod cache;
-mod claims;
-mod clock;
-mod close;
-mod crc;
-mod flush;
-mod freemap;
-mod grace;
-mod header;
-mod l1;
-pub(crate) mod lookup;
+mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;
-mod open;
-mod pieces;
-mod publish;
-mod ranges;
-mod reclaim;
-mod refs;
-mod repair;
+pub(crate) mod plan;
 mod rules;
 pub(crate) mod scan;
 mod session;
-mod settings;
-mod slice;
 mod space;
-mod unstable;
-mod version;
-pub(crate) mod write_plan;
-pub(crate) mod zero_plan;
+mod tables;
 
 use std::sync::{Arc, Weak};
 
@@ -45,19 +23,19 @@ use crate::format::{Geometry, Header};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
 
-use background::Background;
-use cache::Cache;
-use claims::Claims;
-use clock::Clock;
-use grace::Grace;
-use header::HeaderBlock;
-use l1::L1;
+use commit::background::Background;
+use commit::clock::Clock;
+use commit::unstable::Unstable;
+use plan::claims::Claims;
+use plan::grace::Grace;
 pub use rules::{Rule, Rules};
 use session::Session;
-pub(crate) use settings::MetaSettings;
-pub use settings::Trust;
+pub(crate) use session::settings::MetaSettings;
+pub use session::settings::Trust;
 use space::{Run, Space};
-use unstable::Unstable;
+use tables::cache::Cache;
+use tables::header::HeaderBlock;
+use tables::l1::L1;
 
 /// The metadata of one open image.
 #[derive(Debug)]

@@ -5,10 +5,10 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::grace::Grace;
-use super::{Meta, MetaSettings, Rule, Rules, Trust};
 use crate::addr::FileOffset;
 use crate::format::{Geometry, Header};
+use crate::meta::plan::grace::Grace;
+use crate::meta::{Meta, MetaSettings, Rule, Rules, Trust};
 use crate::storage::{MemoryStorage, Storage, WriteFlags};
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::thread;

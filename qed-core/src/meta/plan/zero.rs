@@ -1,14 +1,14 @@
 //! Plans for making whole clusters read as zeroes, freed or kept in place (F3.3, F8, C4, C9).
 
-use super::Meta;
-use super::base::Base;
-use super::claims::{Claim, Claimed};
-use super::grace::Request;
-use super::lookup::{Place, Segment, entry_of, extend_or_push};
-use super::slice::{Change, SLICE_ENTRIES};
 use crate::addr::GuestCluster;
 use crate::error::Result;
 use crate::format::L2Entry;
+use crate::meta::Meta;
+use crate::meta::plan::base::Base;
+use crate::meta::plan::claims::{Claim, Claimed};
+use crate::meta::plan::grace::Request;
+use crate::meta::plan::lookup::{Place, Segment, entry_of, extend_or_push};
+use crate::meta::tables::slice::{Change, SLICE_ENTRIES};
 
 /// What becomes of clusters that are allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

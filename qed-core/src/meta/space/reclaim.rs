@@ -1,12 +1,12 @@
 //! The way of a freed cluster back to free space (C9, C10), and what the scan adds to it (C15).
 
-use super::clock::Clock;
-use super::grace::{Epoch, Grace};
-use super::ranges::RangeSet;
-use super::rules::Rule;
-use super::space::{Space, State};
 use crate::addr::FileCluster;
 use crate::error::{Error, Result};
+use crate::meta::commit::clock::Clock;
+use crate::meta::plan::grace::{Epoch, Grace};
+use crate::meta::rules::Rule;
+use crate::meta::space::ranges::RangeSet;
+use crate::meta::space::{Space, State};
 
 /// Clusters punched in one call at most, so that a request that waits for space waits shortly.
 const PUNCH_AT_ONCE: u64 = 4096;
@@ -36,7 +36,7 @@ impl Space {
     }
 
     /// Moves freed clusters on as far as requests and syncs allow, without I/O.
-    pub(super) fn advance(&self, state: &mut State, clock: &Clock, grace: &Grace) {
+    pub(crate) fn advance(&self, state: &mut State, clock: &Clock, grace: &Grace) {
         let limits = self.storage.limits();
         let to_punch = limits.can_punch && limits.zeroes_new_space;
         while let Some((cluster, epoch)) = state.released.front().copied() {

@@ -6,12 +6,12 @@
 use std::io::IoSliceMut;
 use std::sync::Arc;
 
-use super::ranges::RangeSet;
-use super::refs::Refs;
-use super::slice::{SLICE_BYTES, SLICE_ENTRIES, Slice, SliceKey};
 use crate::addr::FileOffset;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{Geometry, Header, L1Entry};
+use crate::meta::space::ranges::RangeSet;
+use crate::meta::space::refs::Refs;
+use crate::meta::tables::slice::{SLICE_BYTES, SLICE_ENTRIES, Slice, SliceKey};
 use crate::storage::Storage;
 use crate::sync::{Rank, RwLock};
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Meta;
-use super::grace::Request;
-use super::l1::read_slice;
-use super::slice::{SLICE_ENTRIES, Slice, SliceKey};
 use crate::addr::{FileOffset, GuestCluster};
 use crate::error::{Corruption, Error, Result};
 use crate::format::{L1Entry, L2Entry};
+use crate::meta::Meta;
+use crate::meta::plan::grace::Request;
+use crate::meta::tables::l1::read_slice;
+use crate::meta::tables::slice::{SLICE_ENTRIES, Slice, SliceKey};
 
 /// Where the bytes of a part of a guest range are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Meta {
     }
 
     /// Whether the entries on the way to `cluster`'s data are stable, all of their slices.
-    pub(super) fn is_mapping_stable(&self, cluster: GuestCluster) -> bool {
+    pub(crate) fn is_mapping_stable(&self, cluster: GuestCluster) -> bool {
         let l1 = self.l1.place(self.geometry.l1_index(cluster));
         let above = l1.is_some_and(|(slice, _)| slice.versions().is_stable());
         let own = || matches!(self.slice(cluster), Ok(Some(slice)) if slice.versions().is_stable());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::slice::{Slice, SliceKey};
+use crate::meta::tables::slice::{Slice, SliceKey};
 use crate::sync::{Mutex, Rank};
 
 /// Memory that a slice of this list takes, and each of its unstable entries, roughly.

@@ -8,15 +8,19 @@
 //! process and stand in the page cache alone; the sync makes it stable, and only then may anything
 //! be allocated, freed, repaired or vouched for.
 
+pub(crate) mod close;
+pub(crate) mod open;
+pub(crate) mod settings;
+
 use std::collections::BTreeSet;
 
-use super::Meta;
-use super::ranges::RangeSet;
-use super::rules::Rule;
-use super::scan::{BadEntry, EntryPlace, Scan, scan, scan_while};
-use super::settings::Trust;
 use crate::error::{Corruption, Error, ErrorKind, Result};
 use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED, L1Entry};
+use crate::meta::Meta;
+use crate::meta::rules::Rule;
+use crate::meta::scan::{BadEntry, EntryPlace, Scan, scan, scan_while};
+use crate::meta::session::settings::Trust;
+use crate::meta::space::ranges::RangeSet;
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{Mutex, Rank};
 
@@ -150,7 +154,7 @@ impl Meta {
 
     /// Scans all tables and sets dangling entries to 0, durably. Gives what nobody references, and
     /// whether the tables are sound now: with the caller's consent, damage stays as it is.
-    pub(super) fn scan_and_repair(&self) -> Result<(RangeSet, bool)> {
+    pub(crate) fn scan_and_repair(&self) -> Result<(RangeSet, bool)> {
         loop {
             let mut findings = Findings::default();
             let scanned = self.scan(&mut findings)?;
@@ -205,7 +209,7 @@ impl Meta {
     }
 
     /// What a later scan beside the requests found: adopted where nothing is damaged.
-    pub(super) fn scan_in_background(&self) -> Result<()> {
+    pub(crate) fn scan_in_background(&self) -> Result<()> {
         let length_at_open = self.length_at_open;
         let header = self.header.get();
         let mut suspects = 0;

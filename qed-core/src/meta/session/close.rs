@@ -1,12 +1,12 @@
 //! The end of a session: flush, cut, save the free map (C13, C14).
 
-use super::Meta;
-use super::freemap::{self, Tie};
-use super::open::read_area;
-use super::ranges::RangeSet;
-use super::rules::Rule;
 use crate::error::{Error, Result};
 use crate::format::AUTOCLEAR_FREE_MAP;
+use crate::meta::Meta;
+use crate::meta::rules::Rule;
+use crate::meta::session::open::read_area;
+use crate::meta::space::freemap::{self, Tie};
+use crate::meta::space::ranges::RangeSet;
 
 impl Meta {
     /// Ends the session. No request is running. What was written is stable when this succeeds.

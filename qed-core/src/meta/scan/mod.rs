@@ -10,11 +10,14 @@
 //! another writer leaves them (F5), and 0 repairs them; damage names what is in use already, and no
 //! rule says which of the two references is right (C12a).
 
-use super::pieces::Pieces;
-use super::refs::Refs;
+pub(crate) mod pieces;
+pub(crate) mod repair;
+
 use crate::addr::{FileOffset, GuestCluster};
 use crate::error::{Corruption, Error, Result};
 use crate::format::{Geometry, Header, L1Entry, L2Entry};
+use crate::meta::scan::pieces::Pieces;
+use crate::meta::space::refs::Refs;
 use crate::storage::Storage;
 use std::ops::Range;
 use std::result::Result as StdResult;

@@ -6,17 +6,17 @@
 
 use std::sync::Arc;
 
-use super::Meta;
-use super::base::Base;
-use super::claims::{Claim, Claimed};
-use super::grace::Request;
-use super::lookup::entry_of;
-use super::rules::Rule;
-use super::slice::{Change, SLICE_ENTRIES, Slice};
-use super::space::Run;
 use crate::addr::{FileCluster, FileOffset, GuestCluster};
 use crate::error::Result;
 use crate::format::L2Entry;
+use crate::meta::Meta;
+use crate::meta::plan::base::Base;
+use crate::meta::plan::claims::{Claim, Claimed};
+use crate::meta::plan::grace::Request;
+use crate::meta::plan::lookup::entry_of;
+use crate::meta::rules::Rule;
+use crate::meta::space::Run;
+use crate::meta::tables::slice::{Change, SLICE_ENTRIES, Slice};
 
 /// What fills the part of a new cluster that the request does not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

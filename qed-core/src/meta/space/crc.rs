@@ -7,22 +7,22 @@ const TABLE: [u64; 256] = table();
 
 /// A checksum that grows with the bytes it is fed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Crc64(u64);
+pub(crate) struct Crc64(u64);
 
 impl Crc64 {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(!0)
     }
 
     #[must_use]
-    pub(super) fn feed(self, bytes: &[u8]) -> Self {
+    pub(crate) fn feed(self, bytes: &[u8]) -> Self {
         let step = |crc: u64, byte: &u8| {
             TABLE[usize::from(crc.to_le_bytes()[0] ^ byte)] ^ (crc >> u8::BITS)
         };
         Self(bytes.iter().fold(self.0, step))
     }
 
-    pub(super) fn value(self) -> u64 {
+    pub(crate) fn value(self) -> u64 {
         !self.0
     }
 }

@@ -1,6 +1,6 @@
 //! What the metadata plane needs to know beside its storage and its backing source.
 
-use super::rules::Rules;
+use crate::meta::rules::Rules;
 
 /// How far the image's structure is believed before it is scanned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

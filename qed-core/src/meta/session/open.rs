@@ -4,22 +4,22 @@ use std::io::IoSliceMut;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-use super::background::Background;
-use super::cache::Cache;
-use super::claims::Claims;
-use super::clock::Clock;
-use super::freemap::{self, Tie};
-use super::grace::Grace;
-use super::header::HeaderBlock;
-use super::l1::L1;
-use super::ranges::RangeSet;
-use super::rules::Rule;
-use super::session::Session;
-use super::space::Space;
-use super::unstable::Unstable;
-use super::{Meta, MetaSettings};
 use crate::error::{Error, Result};
 use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED, Header};
+use crate::meta::commit::background::Background;
+use crate::meta::commit::clock::Clock;
+use crate::meta::commit::unstable::Unstable;
+use crate::meta::plan::claims::Claims;
+use crate::meta::plan::grace::Grace;
+use crate::meta::rules::Rule;
+use crate::meta::session::Session;
+use crate::meta::space::Space;
+use crate::meta::space::freemap::{self, Tie};
+use crate::meta::space::ranges::RangeSet;
+use crate::meta::tables::cache::Cache;
+use crate::meta::tables::header::HeaderBlock;
+use crate::meta::tables::l1::L1;
+use crate::meta::{Meta, MetaSettings};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
 
@@ -100,7 +100,7 @@ fn read_free_map(
 ///
 /// # Errors
 /// The read failed.
-pub(super) fn read_area(storage: &dyn Storage, area: &Range<u64>) -> Result<Vec<u8>> {
+pub(crate) fn read_area(storage: &dyn Storage, area: &Range<u64>) -> Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(area.end - area.start).unwrap_or(0)];
     storage
         .read(&mut [IoSliceMut::new(&mut bytes)], area.start)

@@ -11,8 +11,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::slice::{SLICE_BYTES, Slice};
 use crate::error::Result;
+use crate::meta::tables::slice::{SLICE_BYTES, Slice};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use crate::sync::{Mutex, Rank, RwLock};
 

@@ -14,8 +14,8 @@
 //! 4. A replaced cluster is released when an image that does not name it has landed and a sync
 //!    covers that; at once if no image ever named it.
 
-use super::clock::{Clock, Stamp};
-use super::rules::{Rule, Rules};
+use crate::meta::commit::clock::{Clock, Stamp};
+use crate::meta::rules::{Rule, Rules};
 
 /// How far an image of a sector has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
-use super::clock::Stamp;
-use super::slice::{Needs, Phase, Slice};
-use super::{Meta, Trust};
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
+use crate::meta::commit::clock::Stamp;
+use crate::meta::tables::slice::{Needs, Phase, Slice};
+use crate::meta::{Meta, Trust};
 
 impl Meta {
     /// Makes everything that completed before this call stable.
@@ -66,7 +66,7 @@ impl Meta {
     }
 
     /// Drops what has become stable and takes the clusters it frees.
-    pub(super) fn settle(&self, slices: &[Arc<Slice>]) {
+    pub(crate) fn settle(&self, slices: &[Arc<Slice>]) {
         for slice in slices {
             let mut released = Vec::new();
             {
@@ -81,7 +81,7 @@ impl Meta {
 
     /// Hands unlinked clusters that no disk names to the free space. On a damaged image another entry
     /// may name them as well: there they are left alone.
-    pub(super) fn release(&self, words: &[u64]) {
+    pub(crate) fn release(&self, words: &[u64]) {
         if words.is_empty() || self.settings.trust == Trust::Damaged {
             return;
         }

@@ -6,16 +6,16 @@
 use std::io::IoSliceMut;
 use std::sync::Arc;
 
-use super::Meta;
-use super::header::write_metadata;
-use super::lookup::entry_of;
-use super::rules::Rule;
-use super::scan::EntryPlace;
-use super::slice::{Change, SLICE_BYTES, Slice};
 use crate::error::{Error, Result};
 use crate::format::{
     AUTOCLEAR_FREE_MAP, AUTOCLEAR_KNOWN, AUTOCLEAR_TABLES_VOUCHED, FEATURE_NEED_CHECK,
 };
+use crate::meta::Meta;
+use crate::meta::plan::lookup::entry_of;
+use crate::meta::rules::Rule;
+use crate::meta::scan::EntryPlace;
+use crate::meta::tables::header::write_metadata;
+use crate::meta::tables::slice::{Change, SLICE_BYTES, Slice};
 
 impl Meta {
     /// At a writable open: unknown autoclear bits go, durably, and so does what NEED_CHECK
@@ -23,7 +23,7 @@ impl Meta {
     ///
     /// # Errors
     /// [`ErrorKind::Damaged`] where NEED_CHECK stands for more than dangling entries.
-    pub(super) fn prepare_writable(&self) -> Result<()> {
+    pub(crate) fn prepare_writable(&self) -> Result<()> {
         let header = self.header.get();
         let unknown = header.autoclear_features & !AUTOCLEAR_KNOWN;
         if header.needs_check() {
@@ -60,7 +60,7 @@ impl Meta {
     ///
     /// # Errors
     /// A failed read, write or sync.
-    pub(super) fn repair(&self, places: &[EntryPlace]) -> Result<()> {
+    pub(crate) fn repair(&self, places: &[EntryPlace]) -> Result<()> {
         for place in places {
             match self.place_in_memory(*place)? {
                 Some((slice, entry)) => {

@@ -10,11 +10,11 @@
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
-use super::clock::{Clock, Stamp};
-use super::rules::{Rule, Rules};
-use super::version::Version;
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
+use crate::meta::commit::clock::{Clock, Stamp};
+use crate::meta::rules::{Rule, Rules};
+use crate::meta::tables::version::Version;
 use crate::storage::{Storage, WriteFlags};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex, MutexGuard, Rank};

@@ -9,9 +9,9 @@
 //! u64, file length u64, L1 checksum u64, own checksum u64 (over the map with this field zero),
 //! then `(start, length)` in clusters, ascending; zeroes up to a multiple of 512.
 
-use super::crc::Crc64;
-use super::ranges::RangeSet;
 use crate::format::{HEADER_BYTES, Header};
+use crate::meta::space::crc::Crc64;
+use crate::meta::space::ranges::RangeSet;
 use std::ops::Range;
 
 const MAGIC: [u8; 8] = *b"QEDFREE\0";

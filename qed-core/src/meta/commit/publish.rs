@@ -3,14 +3,14 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::Meta;
-use super::claims::Claim;
-use super::rules::Rule;
-use super::slice::{Change, Slice};
-use super::space::Run;
 use crate::addr::{FileOffset, GuestCluster};
 use crate::error::{Corruption, Error, Result};
 use crate::format::L1Entry;
+use crate::meta::Meta;
+use crate::meta::plan::claims::Claim;
+use crate::meta::rules::Rule;
+use crate::meta::space::Run;
+use crate::meta::tables::slice::{Change, Slice};
 use crate::storage::WriteFlags;
 
 /// Bytes of zeroes written at once when a table is initialised.
@@ -18,7 +18,7 @@ const ZEROES: usize = 1 << 16;
 
 impl Meta {
     /// Publishes `changes` of one slice, whose entries the caller has claimed.
-    pub(super) fn publish(&self, slice: &Arc<Slice>, changes: &[Change]) {
+    pub(crate) fn publish(&self, slice: &Arc<Slice>, changes: &[Change]) {
         let mut released = Vec::new();
         if self.settings.rules.breaks(Rule::PunchAfterRelease) {
             let retired = changes.iter().filter(|change| change.retires);
@@ -45,7 +45,7 @@ impl Meta {
     ///
     /// # Errors
     /// No space, a table that cannot be read, an L1 entry that cannot be right.
-    pub(super) fn slice_to_change(&self, cluster: GuestCluster) -> Result<Arc<Slice>> {
+    pub(crate) fn slice_to_change(&self, cluster: GuestCluster) -> Result<Arc<Slice>> {
         loop {
             if let Some(slice) = self.slice(cluster)? {
                 return Ok(slice);

@@ -13,16 +13,22 @@
 //! 4. Below the end found at open nothing is handed out that the scan, a valid free map or this
 //!    session's own frees have not shown to be free (C15).
 
+pub(crate) mod crc;
+pub(crate) mod freemap;
+pub(crate) mod ranges;
+pub(crate) mod reclaim;
+pub(crate) mod refs;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::clock::{Clock, Stamp};
-use super::grace::{Epoch, Grace};
-use super::ranges::RangeSet;
-use super::rules::{Rule, Rules};
 use crate::addr::FileCluster;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Geometry, MAX_FILE_OFFSET};
+use crate::meta::commit::clock::{Clock, Stamp};
+use crate::meta::plan::grace::{Epoch, Grace};
+use crate::meta::rules::{Rule, Rules};
+use crate::meta::space::ranges::RangeSet;
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::sync::{Mutex, MutexGuard, Rank};
@@ -32,10 +38,10 @@ const MAX_STEP: u64 = 64 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Space {
-    pub(super) storage: Arc<dyn Storage>,
-    pub(super) geometry: Geometry,
-    pub(super) rules: Rules,
-    pub(super) state: Mutex<State>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) geometry: Geometry,
+    pub(crate) rules: Rules,
+    pub(crate) state: Mutex<State>,
     growing: Mutex<()>,
     /// The least length, in bytes, that may be on disk (C2).
     durable: AtomicU64,
@@ -46,29 +52,29 @@ pub(crate) struct Space {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Clusters handed out or skipped at the end of the file: the frontier.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// Clusters the file is long.
-    pub(super) extended: u64,
+    pub(crate) extended: u64,
     /// The frontier found at open, and whether all that is free below it is known.
-    pub(super) end_at_open: u64,
-    pub(super) scanned: bool,
+    pub(crate) end_at_open: u64,
+    pub(crate) scanned: bool,
     /// Clusters below `end_at_open` that the session has freed while the scan was not complete.
-    pub(super) touched: RangeSet,
+    pub(crate) touched: RangeSet,
     /// Lengths set whose sync is not known yet.
     lengths: Vec<(u64, Stamp)>,
-    pub(super) fresh: RangeSet,
-    pub(super) reused: RangeSet,
+    pub(crate) fresh: RangeSet,
+    pub(crate) reused: RangeSet,
     /// Named by no entry on disk, perhaps still held by requests.
-    pub(super) released: VecDeque<(u64, Epoch)>,
+    pub(crate) released: VecDeque<(u64, Epoch)>,
     /// Named by nobody, to be punched.
-    pub(super) punchable: RangeSet,
-    pub(super) punched: Vec<(u64, u64, Stamp)>,
+    pub(crate) punchable: RangeSet,
+    pub(crate) punched: Vec<(u64, u64, Stamp)>,
 }
 
 impl State {
-    pub(super) fn is_free(&self, cluster: u64) -> bool {
+    pub(crate) fn is_free(&self, cluster: u64) -> bool {
         let sets = [&self.fresh, &self.reused, &self.punchable];
         let punched =
             |(start, count, _): &(u64, u64, Stamp)| (*start..start + count).contains(&cluster);
@@ -211,7 +217,7 @@ impl Space {
         (extended - end) * self.geometry.cluster_size() < self.step(extended) / 2
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 

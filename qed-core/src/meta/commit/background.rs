@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use super::Meta;
 use crate::error::{Error, ErrorKind, Result};
+use crate::meta::Meta;
 use crate::sync::{Condvar, Mutex, Rank, thread, without_signals};
 
 /// Entries are written back when they have been unstable this long.
@@ -63,7 +63,7 @@ impl Background {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`].
-    pub(super) fn go_on(&self) -> Result<()> {
+    pub(crate) fn go_on(&self) -> Result<()> {
         if self.orders.lock().stop {
             return Err(Error::new(ErrorKind::Cancelled, "the image is being closed"));
         }
@@ -83,7 +83,7 @@ impl Background {
 
 impl Meta {
     /// Starts the thread, where the settings ask for one and the system has one to give.
-    pub(super) fn start_background(&self) {
+    pub(crate) fn start_background(&self) {
         let Some(meta) = self.this.upgrade().filter(|meta| meta.settings.background) else {
             return;
         };
@@ -94,7 +94,7 @@ impl Meta {
 
     /// Flushes inline or has the thread do it, when unstable entries take much of the cache's
     /// budget: `bytes` of memory.
-    pub(super) fn bound_unstable(&self, bytes: usize) {
+    pub(crate) fn bound_unstable(&self, bytes: usize) {
         let most = self.most_unstable();
         if bytes > most {
             // What fails here has latched the storage; the next flush says so.

@@ -1,0 +1,9 @@
+//! From a request to what it does: where bytes are, what is written where, and what keeps that so
+//! while data moves: claims on guest clusters, and requests in flight.
+
+pub(crate) mod base;
+pub(crate) mod claims;
+pub(crate) mod grace;
+pub(crate) mod lookup;
+pub(crate) mod write;
+pub(crate) mod zero;
