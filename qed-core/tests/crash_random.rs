@@ -119,6 +119,26 @@ fn random_changes_in_the_midst_of_a_flush_survive_every_crash() {
 }
 
 #[test]
+fn random_calls_in_the_midst_of_a_write_survive_every_crash() {
+    // Goal: what is on its way belongs to nobody else (C3, C6, C9). Method: calls are made while a
+    // write's data is about to move, or has moved and is not published.
+    judge_seeds(15, |random| {
+        let mut steps = vec![write(9 * C, C), flush()];
+        steps.extend(some(random, 4, 7, |random| {
+            if random.below(2) == 0 {
+                return Make(call(random));
+            }
+            let start = 9 + random.below(3) as u64;
+            let slow = Call::Write { offset: start * C + 3 * S, length: 2 * C, forced: false };
+            let when = Trigger::on(CallKind::Write).metadata(false);
+            let when = if random.below(2) == 0 { when } else { when.afterwards() };
+            During(slow, when, some(random, 1, 4, call))
+        }));
+        steps
+    });
+}
+
+#[test]
 fn random_faults_lose_nothing_that_was_flushed() {
     // Goal: C3 and C17. Method: data writes fail half way, and their requests alone; then a write
     // or a sync fails that latches, and what follows may fail as well.

@@ -16,6 +16,8 @@ fn c10_a_cluster_is_not_reused_before_its_release() {
         rig.write(0, C);
         rig.flush();
         rig.discard(0, C);
+        // The first of these requests lets the epoch of the discard pass.
+        rig.write(2 * C, C);
         rig.write(C, C);
         rig.judge()
     });
@@ -98,12 +100,14 @@ fn c15_a_scan_leaves_out_what_waits_for_its_sync() {
             sync.wait();
             scanning.release();
             await_scan(&rig);
+            // To the scan X was free: it goes to G1, and when the sync covers the image, once more.
+            rig.write(C, C);
             sync.release();
             flush.join().map_err(|_| "the flush panicked".to_owned())
         })?;
-        rig.write(C, C);
         rig.flush();
         rig.write(2 * C, C);
+        rig.write(3 * C, C);
         rig.reads(2, C, C)
     });
 }
