@@ -34,7 +34,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         (0..40_u64).prop_map(|cluster| cluster * C),
         any::<u64>(),
         (0..64_u32).prop_map(|bit| 1 << bit),
-        Just(u64::MAX & !(C - 1)),
+        Just(!(C - 1)),
     ];
     prop_oneof![
         2 => (4..64_usize, any::<u8>()).prop_map(|(at, byte)| Damage::Header { at, byte }),

@@ -1,10 +1,10 @@
 //! The metadata plane: tables, their cache, allocation, free space, and publishing to the disk.
 //!
-//! Every engine lock and every metadata write is in this folder. A request asks for a plan ([`plan`]),
-//! moves its data with no lock held, and publishes; [`commit`] brings what was published to the
-//! disk by the rules of `docs/crash-consistency.md` ([`rules`]). [`tables`] and [`space`] are what
-//! plans are made of; [`session`] and [`scan`] establish what may be believed of a file. Nothing
-//! here knows of the guest's buffers.
+//! Every engine lock and every metadata write is in this folder. A request asks for a plan
+//! ([`plan`]), moves its data with no lock held, and publishes; [`commit`] brings what was
+//! published to the disk by the rules of `docs/crash-consistency.md` ([`rules`]). [`tables`] and
+//! [`space`] are what plans are made of; [`session`] and [`scan`] establish what may be believed of
+//! a file. Nothing here knows of the guest's buffers.
 
 mod commit;
 #[cfg(all(test, feature = "shuttle"))]

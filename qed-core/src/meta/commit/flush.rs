@@ -79,8 +79,8 @@ impl Meta {
         }
     }
 
-    /// Hands unlinked clusters that no disk names to the free space. On a damaged image another entry
-    /// may name them as well: there they are left alone.
+    /// Hands unlinked clusters that no disk names to the free space. On a damaged image another
+    /// entry may name them as well: there they are left alone.
     pub(crate) fn release(&self, words: &[u64]) {
         if words.is_empty() || self.settings.trust == Trust::Damaged {
             return;
