@@ -7,14 +7,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 #![allow(clippy::field_reassign_with_default)]
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use qed_core::format::{Geometry, Header};
+use qed_core::format::Geometry;
 use qed_core::source::{Source, SourceExtent};
-use qed_core::storage::{MemoryStorage, Storage, WriteFlags};
-use qed_core::{Flags, Image, ImageSettings, Result};
+use qed_core::storage::MemoryStorage;
+use qed_core::{CreateSpec, Flags, Image, ImageSettings, Result, format_storage};
 
 const SIZE: u64 = 6 << 20;
 
@@ -37,22 +36,6 @@ impl Source for Bytes {
         let run = rest.iter().take_while(|byte| (**byte == 0) == zero).count();
         Ok(SourceExtent { length: run as u64, zero })
     }
-}
-
-fn format(storage: &MemoryStorage, cluster_size: u64, table_size: u64, size: u64) {
-    let geometry = Geometry::new(cluster_size, table_size).unwrap();
-    let header = Header {
-        geometry,
-        header_clusters: 1,
-        features: 0,
-        compat_features: 0,
-        autoclear_features: 0,
-        l1_table_offset: qed_core::addr::FileOffset(cluster_size),
-        image_size: size,
-        backing_words: (0, 0),
-    };
-    storage.set_len(cluster_size * (1 + table_size)).unwrap();
-    storage.write(&[IoSlice::new(&header.encode())], 0, WriteFlags::default()).unwrap();
 }
 
 #[derive(Clone, Debug)]
@@ -84,9 +67,16 @@ fn settings(background: bool) -> ImageSettings {
     settings
 }
 
-fn run(ops: &[Op], cluster_size: u64, backing: Option<Vec<u8>>, background: bool) {
-    let storage = Arc::new(MemoryStorage::new());
-    format(&storage, cluster_size, 1, SIZE);
+fn run(
+    ops: &[Op],
+    cluster_size: u64,
+    storage: MemoryStorage,
+    backing: Option<Vec<u8>>,
+    background: bool,
+) {
+    let storage = Arc::new(storage);
+    let spec = CreateSpec::new(Geometry::new(cluster_size, 1).unwrap(), SIZE).unwrap();
+    format_storage(&*storage, &spec).unwrap();
     let mut model = vec![0; SIZE as usize];
     let source: Option<Arc<dyn Source>> = backing.map(|bytes| {
         let length = bytes.len().min(model.len());
@@ -138,7 +128,7 @@ proptest! {
 
     #[test]
     fn reads_what_the_model_reads(ops in ops(), bits in 12..17u32, background: bool) {
-        run(&ops, 1 << bits, None, background);
+        run(&ops, 1 << bits, MemoryStorage::new(), None, background);
     }
 
     #[test]
@@ -149,6 +139,17 @@ proptest! {
         background: bool,
     ) {
         let byte = |at| if at / 30_000 % 3 == 0 { 0 } else { (at / 512) as u8 | 1 };
-        run(&ops, 1 << bits, Some((0..length).map(byte).collect()), background);
+        let backing = (0..length).map(byte).collect();
+        run(&ops, 1 << bits, MemoryStorage::new(), Some(backing), background);
+    }
+
+    #[test]
+    fn reads_what_the_model_reads_where_new_space_is_not_zeroes(
+        ops in ops(),
+        bits in 12..17u32,
+        background: bool,
+    ) {
+        // Old bytes stand in every cluster that is handed out: as on a disk without a file system.
+        run(&ops, 1 << bits, MemoryStorage::new().with_stale_space(), None, background);
     }
 }
