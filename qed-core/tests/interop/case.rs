@@ -168,7 +168,8 @@ impl Base {
     /// overlay's points. One of the overlay's new points is its end.
     fn new(path: PathBuf, layout: &mut Layout, dice: &mut Dice) -> Self {
         let format = dice.pick(&[BackingFormat::Raw, BackingFormat::Qed]);
-        let near = dice.pick(&layout.points).max(3 * layout.cluster) - dice.below(2 * layout.cluster);
+        let near =
+            dice.pick(&layout.points).max(3 * layout.cluster) - dice.below(2 * layout.cluster);
         let size = match dice.below(4) {
             0 | 1 => near.min(layout.size),
             2 => layout.size,

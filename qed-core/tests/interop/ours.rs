@@ -48,8 +48,12 @@ fn options(dice: &mut Dice) -> OpenOptions {
     image.cache = if dice.one_in(6) { dice.pick(&rare) } else { dice.pick(&modes) };
     image.detect_zeroes =
         dice.pick(&[DetectZeroes::Off, DetectZeroes::Off, DetectZeroes::On, DetectZeroes::Unmap]);
-    image.discard =
-        dice.pick(&[DiscardMode::Unmap, DiscardMode::Unmap, DiscardMode::Unmap, DiscardMode::Ignore]);
+    image.discard = dice.pick(&[
+        DiscardMode::Unmap,
+        DiscardMode::Unmap,
+        DiscardMode::Unmap,
+        DiscardMode::Ignore,
+    ]);
     image.trust = dice.pick(&[Trust::Normal, Trust::Normal, Trust::Untrusted]);
     image.background = dice.one_in(2);
     if dice.one_in(3) {

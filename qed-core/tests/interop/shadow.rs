@@ -37,7 +37,9 @@ impl Shadow {
             Operation::Zeroes { range, .. } => self.zero(range),
             Operation::Discard { range } if discards => {
                 let size = layout.cluster;
-                let end = if range.end == self.size { range.end.div_ceil(size) } else {
+                let end = if range.end == self.size {
+                    range.end.div_ceil(size)
+                } else {
                     range.end / size
                 };
                 let clusters = range.start.div_ceil(size) * size..(end * size).min(self.size);
@@ -122,9 +124,7 @@ fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
 
 pub(crate) fn pieces(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     let Range { start, end } = *range;
-    (start..end)
-        .step_by(usize::try_from(PIECE).unwrap())
-        .map(move |at| at..(at + PIECE).min(end))
+    (start..end).step_by(usize::try_from(PIECE).unwrap()).map(move |at| at..(at + PIECE).min(end))
 }
 
 /// Fails, with the place of the first difference, where `found` is not what is expected at `at`.

@@ -146,5 +146,8 @@ pub(crate) fn assert_content(case: &Case) {
     );
     let touched = case.shadow.neighbourhood(case.layout.cluster, case.layout.size);
     let read = |range: &Range<u64>| format!("read {} {}", range.start, range.end - range.start);
-    qemu::io_succeeds(&["-r", "--image-opts", &both], &touched.iter().map(read).collect::<Vec<_>>());
+    qemu::io_succeeds(
+        &["-r", "--image-opts", &both],
+        &touched.iter().map(read).collect::<Vec<_>>(),
+    );
 }
