@@ -44,7 +44,8 @@ fn word(storage: &MemoryStorage, offset: u64) -> u64 {
 
 #[test]
 fn d05_no_crash_of_an_allocation_leaves_a_dangling_entry() {
-    // QEMU: the L2 sector may persist without NEED_CHECK; the next allocation takes the cluster again.
+    // QEMU: the L2 sector may persist without NEED_CHECK; the next allocation takes the cluster
+    // again.
     let steps = vec![write(0, C), write(C, C), flush(), write(2 * C, C), flush()];
     let report = Workload::small(steps).assert_crash_safe("allocating writes");
     assert!(report.judged > 20, "{report:?}");

@@ -8,4 +8,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/qemu.rs"]
+mod qemu;
+
+mod beside_qemu;
 mod engine;

@@ -1,8 +1,8 @@
 //! libqed and QEMU share images, of every size that QEMU can work with.
 //!
 //! Goal: whatever one of them writes the other reads, and goes on writing. Method: random requests,
-//! in sessions of libqed and of QEMU in turn on one image; a raw file written beside it says what it
-//! must read as. After each session both check the structure and both compare the content.
+//! in sessions of libqed and of QEMU in turn on one image; a raw file written beside it says what
+//! it must read as. After each session both check the structure and both compare the content.
 //!
 //! `QED_INTEROP_CASES` is how many images are played (the default takes every size twice, with and
 //! without a backing file), `QED_INTEROP_SEED` the first one's number.
