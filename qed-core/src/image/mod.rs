@@ -18,7 +18,9 @@ pub use extents::{Extent, ExtentKind, Extents};
 pub use flags::Flags;
 pub use info::{BackingInfo, Info};
 pub(crate) use info::{read_backing_info, read_header};
-pub use options::{CacheMode, DEFAULT_L2_CACHE_SIZE, DetectZeroes, DiscardMode, ImageSettings};
+pub use options::{
+    CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
+};
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;

@@ -74,12 +74,19 @@ pub struct ImageSettings {
     /// A thread of the image's own extends the file ahead, writes dirty entries back and frees
     /// space. Without it the same work is done by the calls that need it.
     pub background: bool,
+    /// Tables of at most so many bytes are scanned for free space before a session's first
+    /// allocation, larger ones beside the requests.
+    pub scan_limit: u64,
     /// The rules of the commit protocol that hold: all of them, but in tests that break one.
     pub rules: Rules,
 }
 
 /// The default for [`ImageSettings::l2_cache_size`]: 32 MiB maps 256 GiB at 64 KiB clusters.
 pub const DEFAULT_L2_CACHE_SIZE: u64 = 32 << 20;
+
+/// The default for [`ImageSettings::scan_limit`]: 16 MiB of tables map 128 GiB at 64 KiB clusters,
+/// and are read in a few milliseconds.
+pub const DEFAULT_SCAN_LIMIT: u64 = 16 << 20;
 
 impl Default for ImageSettings {
     fn default() -> Self {
@@ -92,6 +99,7 @@ impl Default for ImageSettings {
             l2_cache_size: DEFAULT_L2_CACHE_SIZE,
             tolerate_bad_entries: false,
             background: true,
+            scan_limit: DEFAULT_SCAN_LIMIT,
             rules: Rules::default(),
         }
     }
@@ -105,6 +113,7 @@ impl ImageSettings {
             l2_cache_size: self.l2_cache_size,
             tolerate_bad_entries: self.tolerate_bad_entries,
             background: self.background,
+            scan_limit: self.scan_limit,
             rules: self.rules,
         }
     }

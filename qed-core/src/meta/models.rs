@@ -106,6 +106,7 @@ fn settings(rules: Rules) -> MetaSettings {
         l2_cache_size: 1 << 20,
         tolerate_bad_entries: false,
         background: false,
+        scan_limit: 0,
         rules,
     }
 }

@@ -1,5 +1,5 @@
-//! Defects that QEMU's tools show on real files. What libqed does is asserted; what QEMU does beside
-//! it is printed only: a QEMU that is mended must not fail us.
+//! Defects that QEMU's tools show on real files. What libqed does is asserted; what QEMU does
+//! beside it is printed only: a QEMU that is mended must not fail us.
 
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -121,6 +121,7 @@ fn unmapped(before: &Rig, rules: Rules) -> Rig {
     let mut workload = Workload::small(Vec::new());
     workload.settings.rules = rules;
     workload.settings.background = true;
+    workload.settings.scan_limit = 0;
     Rig::of(workload, &memory)
 }
 

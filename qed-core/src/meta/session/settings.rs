@@ -22,5 +22,6 @@ pub(crate) struct MetaSettings {
     pub(crate) l2_cache_size: u64,
     pub(crate) tolerate_bad_entries: bool,
     pub(crate) background: bool,
+    pub(crate) scan_limit: u64,
     pub(crate) rules: Rules,
 }
