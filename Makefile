@@ -45,7 +45,6 @@ demo: setup build ## C, Python and QEMU share an image; a dozen lines say what h
 test: setup ## Every test: the engine, the C library, the Python package
 	$(CARGO) test $(CARGO_FLAGS) -p qed-core
 	$(CARGO) test $(CARGO_FLAGS) -p qed-core --lib --features shuttle model_
-	$(CARGO) test $(CARGO_FLAGS) -p qed-core --lib --features shuttle model_
 	$(CARGO) test $(CARGO_FLAGS) -p qed-capi
 	$(MATURIN) --quiet
 	@scripts/system-packages --report
