@@ -4,27 +4,17 @@
 
 #![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
 
+#[path = "support/qemu.rs"]
+mod qemu;
+
 use qed_core::{CheckReport, OpenOptions, check};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-/// Whether the rival is here. On a build machine its absence is a failure, not a reason to pass.
 fn qemu_is_here() -> bool {
-    let found = Command::new("qemu-img").arg("--version").output().is_ok();
-    if !found {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "qemu-img is missing");
-        println!("skipped: qemu-img is missing");
-    }
-    found
-}
-
-fn run(program: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code().is_some(), "{program} {arguments:?} died: {text}");
-    output
+    qemu::has_tools(&["qemu-img", "qemu-io"])
 }
 
 /// An image file in a directory of its own.
@@ -38,10 +28,7 @@ impl Image {
     fn new(cluster_size: u64, table_size: u64, size: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("image.qed");
-        let sizes = format!("cluster_size={cluster_size},table_size={table_size}");
-        let name = path.to_str().unwrap();
-        let created = run("qemu-img", &["create", "-q", "-f", "qed", "-o", &sizes, name, size]);
-        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        qemu::create(&path, cluster_size, table_size, size, &[]);
         Self { _directory: directory, path, cluster_size }
     }
 
@@ -91,26 +78,9 @@ impl Image {
 
 /// What QEMU says: total, allocated, fragmented, corruptions, check errors, leaks.
 fn qemu_check(path: &Path) -> [u64; 6] {
-    let name = path.to_str().unwrap();
-    let output = run("qemu-img", &["check", "-f", "qed", "--output=json", name]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("\"check-errors\""), "no report: {text}");
-    let keys = [
-        "total-clusters",
-        "allocated-clusters",
-        "fragmented-clusters",
-        "corruptions",
-        "check-errors",
-        "leaks",
-    ];
-    keys.map(|key| number(&text, key))
-}
-
-/// The number of a key of a flat JSON object; QEMU leaves zeroes out.
-fn number(json: &str, key: &str) -> u64 {
-    let Some((_, rest)) = json.split_once(&format!("\"{key}\":")) else { return 0 };
-    let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
+    let qemu::Check { total, allocated, fragmented, corruptions, check_errors, leaks } =
+        qemu::check(path);
+    [total, allocated, fragmented, corruptions, check_errors, leaks]
 }
 
 fn ours(report: &CheckReport) -> [u64; 6] {

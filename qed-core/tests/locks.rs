@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // A helper that fails fails its test.
 
+#[path = "support/qemu.rs"]
+mod qemu;
+
 use qed_core::ErrorKind;
 use qed_core::storage::ImageLock;
 use std::fs::File;
@@ -11,16 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// Whether the tools are there. CI has them; elsewhere the test says that it was skipped.
 fn has_tools() -> bool {
-    for tool in ["qemu-io", "qemu-img"] {
-        if Command::new(tool).arg("--version").output().is_err() {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{tool} is missing");
-            println!("skipped: {tool} is missing");
-            return false;
-        }
-    }
-    true
+    qemu::has_tools(&["qemu-io", "qemu-img"])
 }
 
 fn image(directory: &TempDir) -> PathBuf {

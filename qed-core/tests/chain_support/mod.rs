@@ -1,8 +1,10 @@
 //! What the tests of opening and creating share: images in temporary directories, and QEMU's tools.
 #![allow(dead_code)] // Each test file uses a part.
 
+#[path = "../support/qemu.rs"]
+mod tools;
+
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -90,15 +92,7 @@ pub(crate) fn listing(directory: &Path) -> Vec<String> {
 
 /// Runs one of QEMU's tools; None, said aloud, where it is missing and need not be there.
 pub(crate) fn qemu(tool: &str, arguments: &[&str]) -> Option<Output> {
-    match Command::new(tool).args(arguments).output() {
-        Ok(output) => Some(output),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{tool} is missing");
-            println!("skipped: {tool} is missing");
-            None
-        }
-        Err(error) => panic!("{tool}: {error}"),
-    }
+    tools::has_tools(&[tool]).then(|| tools::run(tool, arguments))
 }
 
 pub(crate) fn text(path: &Path) -> &str {

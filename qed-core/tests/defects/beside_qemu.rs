@@ -65,7 +65,7 @@ fn d01_tables_of_one_cluster_are_created_and_opened() {
     assert_eq!(read(&writable(&ours), GIB - 4096, 4096), [7; 4096]);
     beside("D1", "qemu-img", &["info", "-f", "qed", text(&ours)]);
     if has_tools(&["qemu-img"]) {
-        qemu::create(&theirs, 64 * KIB, 1, GIB, &[]);
+        qemu::create(&theirs, 64 * KIB, 1, "1G", &[]);
         assert_eq!(writable(&theirs).size(), GIB);
     }
 }

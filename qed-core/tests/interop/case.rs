@@ -105,7 +105,8 @@ impl Case {
                 let format = if format == BackingFormat::Raw { "raw" } else { "qed" };
                 vec!["-b", name, "-F", format]
             });
-            qemu::create(&image, layout.cluster, layout.table, layout.size, &more);
+            let size = layout.size.to_string();
+            qemu::create(&image, layout.cluster, layout.table, &size, &more);
         }
         let features = word(&image, FEATURES);
         Self { layout, image, shadow, base, requests: 0, features, history, _directory: directory }
@@ -208,7 +209,7 @@ impl Base {
             }
             return image.close().unwrap();
         }
-        qemu::create(&self.path, cluster, table, self.content.size, &[]);
+        qemu::create(&self.path, cluster, table, &self.content.size.to_string(), &[]);
         let mut commands = Vec::new();
         for (number, (range, content)) in (0..).zip(writes) {
             let pattern = self.path.with_extension(format!("{number}.pattern"));

@@ -43,12 +43,11 @@ pub fn outcome(output: &Output) -> String {
 }
 
 /// Creates an image with the given sizes; `more` are further arguments, the backing file's.
-pub fn create(path: &Path, cluster_size: u64, table_size: u64, size: u64, more: &[&str]) {
+pub fn create(path: &Path, cluster_size: u64, table_size: u64, size: &str, more: &[&str]) {
     let sizes = format!("cluster_size={cluster_size},table_size={table_size}");
-    let (path, size) = (text(path), size.to_string());
     let mut arguments = vec!["create", "-q", "-f", "qed", "-o", &sizes];
     arguments.extend(more);
-    arguments.extend([path, &size]);
+    arguments.extend([text(path), size]);
     succeed("qemu-img", &arguments);
 }
 
