@@ -56,6 +56,10 @@ fn options(dice: &mut Dice) -> OpenOptions {
     ]);
     image.trust = dice.pick(&[Trust::Normal, Trust::Normal, Trust::Untrusted]);
     image.background = dice.one_in(2);
+    if dice.one_in(2) {
+        // As an image of many tables: it is scanned beside the requests.
+        image.scan_limit = 0;
+    }
     if dice.one_in(3) {
         image.l2_cache_size = 1;
     }
