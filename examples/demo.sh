@@ -51,10 +51,10 @@ agree() { # agree IMAGE RAW: both judges must find nothing
     [ "$status" = 0 ] || [ "$status" = 3 ] # 3: space that nobody uses, which is no error
     qemu-img compare -q -f qed -F raw "$1" "$2"
 }
-steps() { "$python" "$here/examples/demo/steps.py" "$@"; }
+steps() { "$python" "$here/examples/python/demo.py" "$@"; }
 
 gzip -dc "$trace" >"$work/trace"
-awk -f examples/demo/qemu-io.awk "$work/trace" >"$work/commands"
+awk -f examples/qemu-io.awk "$work/trace" >"$work/commands"
 mkdir "$work/lib"
 ln -s "$release/libqed.so" "$work/lib/libqed.so"
 ln -s "$release/libqed.so" "$work/lib/libqed.so.0"
