@@ -109,7 +109,7 @@ fn c07_a_flush_owes_what_others_wrote_and_did_not_sync() {
         rig.flush();
         rig.write(C, C);
         let second_sync = rig.fault.hold(Trigger::on(CallKind::Sync).nth(2));
-        race(&rig, rules.break_any(), || second_sync.wait(), || second_sync.release());
+        rig.race_flushes(rules.break_any(), &second_sync, || {});
         rig.judge()
     });
 }
@@ -124,25 +124,7 @@ fn c07_a_flush_waits_for_what_others_have_taken_to_write() {
         rig.flush();
         rig.write(C, C);
         let table_write = rig.fault.hold(Trigger::on(CallKind::Write).metadata(true));
-        race(&rig, rules.break_any(), || table_write.wait(), || table_write.release());
+        rig.race_flushes(rules.break_any(), &table_write, || {});
         rig.judge()
-    });
-}
-
-/// One thread flushes and is held; then another flushes. Without the rule the second is through
-/// before the first is released; with it, it cannot be, so the first is released at once.
-fn race(rig: &Rig, broken: bool, wait: impl FnOnce(), release: impl FnOnce()) {
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| rig.flush());
-        wait();
-        let second = scope.spawn(|| rig.flush());
-        if broken {
-            second.join().unwrap();
-            release();
-        } else {
-            release();
-            second.join().unwrap();
-        }
-        first.join().unwrap();
     });
 }

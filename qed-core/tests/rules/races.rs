@@ -15,20 +15,7 @@ fn c08_an_older_image_never_lands_last() {
         rig.flush();
         rig.write(C, C);
         let table_write = rig.fault.hold(Trigger::on(CallKind::Write).metadata(true));
-        std::thread::scope(|scope| {
-            let first = scope.spawn(|| rig.flush());
-            table_write.wait();
-            rig.write(2 * C, C);
-            let second = scope.spawn(|| rig.flush());
-            if rules.break_any() {
-                second.join().unwrap();
-                table_write.release();
-            } else {
-                table_write.release();
-                second.join().unwrap();
-            }
-            first.join().unwrap();
-        });
+        rig.race_flushes(rules.break_any(), &table_write, || rig.write(2 * C, C));
         rig.kill();
         rig.reopen();
         rig.reads(5, 2 * C, C)

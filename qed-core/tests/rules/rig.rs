@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use qed_core::storage::{Fault, MemoryStorage, Recorder, Storage};
+use qed_core::storage::{Fault, Held, MemoryStorage, Recorder, Storage};
 use qed_core::{Flags, Image, ImageSettings, Rule, Rules};
 
 use crate::support::disk::Disk;
@@ -143,6 +143,26 @@ impl Rig {
     pub fn try_flush(&self) -> qed_core::Result<()> {
         let image = self.image();
         self.guest(Call::Flush, |_| image.flush())
+    }
+
+    /// One thread flushes and is held; `between` is done; then another flushes. Where a rule is
+    /// broken the second is through before the first is released; else it cannot be, so the first
+    /// is released at once.
+    pub fn race_flushes(&self, broken: bool, held: &Held, between: impl FnOnce()) {
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| self.flush());
+            held.wait();
+            between();
+            let second = scope.spawn(|| self.flush());
+            if broken {
+                second.join().unwrap();
+                held.release();
+            } else {
+                held.release();
+                second.join().unwrap();
+            }
+            first.join().unwrap();
+        });
     }
 
     fn guest(
