@@ -122,7 +122,8 @@ impl Case {
         assert_eq!(word(&self.image, FEATURES) & NEED_CHECK, 0, "NEED_CHECK is set");
     }
 
-    /// After a session: structure and content, by both.
+    /// After a session: the structure by both, the content by libqed, and by QEMU where it was not
+    /// QEMU that wrote.
     fn judge(&mut self, last: Who, dirty: bool) {
         let expected = if dirty { self.features | NEED_CHECK } else { self.features };
         // Over a backing file QEMU does not set the bit.
@@ -136,7 +137,9 @@ impl Case {
         }
         self.assert_same_check();
         ours::assert_content(self);
-        theirs::assert_content(self);
+        if last == Who::Libqed {
+            theirs::assert_content(self);
+        }
         self.say(format!("all is well: {:?}", self.check()));
     }
 

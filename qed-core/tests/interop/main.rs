@@ -2,7 +2,8 @@
 //!
 //! Goal: whatever one of them writes the other reads, and goes on writing. Method: random requests,
 //! in sessions of libqed and of QEMU in turn on one image; a raw file written beside it says what
-//! it must read as. After each session both check the structure and both compare the content.
+//! it must read as. After each session both check the structure, and whoever did not write (libqed
+//! in any case) compares the content.
 //!
 //! `QED_INTEROP_CASES` is how many images are played (the default takes every size twice, with and
 //! without a backing file), `QED_INTEROP_SEED` the first one's number.
