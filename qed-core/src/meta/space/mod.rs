@@ -43,6 +43,8 @@ pub(crate) struct Space {
     pub(crate) rules: Rules,
     pub(crate) state: Mutex<State>,
     growing: Mutex<()>,
+    /// Clusters the file was long at open.
+    length_at_open: u64,
     /// The least length, in bytes, that may be on disk (C2).
     durable: AtomicU64,
     /// Bytes in which clusters may lie.
@@ -120,6 +122,7 @@ impl Space {
             rules,
             state: Mutex::new(Rank::Space, state),
             growing: Mutex::new(Rank::Extend, ()),
+            length_at_open: end,
             durable: AtomicU64::new(durable),
             usable: AtomicU64::new(geometry.usable_length(length)),
             short: AtomicBool::new(false),
@@ -274,9 +277,12 @@ impl Space {
         Ok(clusters)
     }
 
-    /// Bytes to extend by: a sixteenth of the file, from 1 to 64 MiB.
-    fn step(&self, clusters: u64) -> u64 {
-        (clusters.saturating_mul(self.geometry.cluster_size()) / 16).clamp(MIN_STEP, MAX_STEP)
+    /// Bytes to extend by: a sixteenth of the file, from 1 to 64 MiB, and at first no more than the
+    /// session has grown the file already, so that a session that crashes early leaves little.
+    fn step(&self, extended: u64) -> u64 {
+        let bytes = |clusters: u64| clusters.saturating_mul(self.geometry.cluster_size());
+        let most = (bytes(extended) / 16).clamp(MIN_STEP, MAX_STEP);
+        bytes(extended - self.length_at_open).clamp(MIN_STEP, most)
     }
 
     fn full(&self) -> Error {
