@@ -58,24 +58,6 @@ def test_writers_of_one_cluster_all_count(image: qed.Image) -> None:
         assert image.pread(CLUSTER, cluster * CLUSTER) == expected.ljust(CLUSTER, b"\0")
 
 
-def test_readers_see_a_sector_whole(image: qed.Image) -> None:
-    # Goal: a sector reads as one of its versions. Method: half of the threads write sectors of one
-    # byte, the others read and look for a sector of two.
-    torn: list[bytes] = []
-
-    def work(number: int) -> None:
-        for turn in range(200):
-            offset = turn % 20 * CLUSTER
-            if number % 2:
-                image.pwrite(bytes([turn % 250 + 1]) * 512, offset)
-            else:
-                sector = image.pread(512, offset)
-                torn.extend([sector] if len(set(sector)) != 1 else [])
-
-    together(work)
-    assert torn == []
-
-
 def test_zeroes_discards_and_flushes_go_along(image: qed.Image, path: Path) -> None:
     def work(number: int) -> None:
         first = number * 20 * CLUSTER
