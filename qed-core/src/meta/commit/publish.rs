@@ -19,24 +19,19 @@ const ZEROES: usize = 1 << 16;
 impl Meta {
     /// Publishes `changes` of one slice, whose entries the caller has claimed.
     pub(crate) fn publish(&self, slice: &Arc<Slice>, changes: &[Change]) {
+        let retired = changes.iter().filter(|change| change.retires);
+        let retired: Vec<u64> =
+            retired.filter_map(|change| slice.word(change.entry).ok()).collect();
+        let clusters = retired.iter().map(|word| self.geometry.file_cluster(FileOffset(*word)));
+        self.space.touch(clusters);
         let mut released = Vec::new();
-        if self.settings.rules.breaks(Rule::PunchAfterRelease) {
-            let retired = changes.iter().filter(|change| change.retires);
-            released.extend(retired.filter_map(|change| slice.word(change.entry).ok()));
-        }
-        let unlinked = changes.iter().filter(|change| change.retires);
-        let words = unlinked.filter_map(|change| slice.word(change.entry).ok());
-        self.space.touch(words.map(|word| self.geometry.file_cluster(FileOffset(word))));
         let unstable = {
-            let at_once = !released.is_empty();
-            let mut take = |word| {
-                if !at_once {
-                    released.push(word)
-                }
-            };
-            let versions = slice.publish(changes, &mut take);
+            let versions = slice.publish(changes, |word| released.push(word));
             self.unstable.update(slice, versions.unstable())
         };
+        if self.settings.rules.breaks(Rule::PunchAfterRelease) {
+            released = retired;
+        }
         self.release(&released);
         self.bound_unstable(unstable);
     }

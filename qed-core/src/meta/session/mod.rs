@@ -81,7 +81,7 @@ impl Meta {
             return Ok(());
         }
         if let Some(damage) = &gate.damage {
-            return Err(damaged(damage));
+            return Err(Error::new(ErrorKind::Damaged, damage.clone()));
         }
         let rules = self.settings.rules;
         if !rules.breaks(Rule::ClearFreeMapFirst) {
@@ -168,7 +168,7 @@ impl Meta {
                 let count = findings.damaged;
                 return Err(damaged(&format!("{first} (one of {count} faults)")));
             }
-            if scanned.unreadable > 0 {
+            if !scanned.is_complete() {
                 return Err(damaged("tables of the image cannot be read"));
             }
             let more = findings.dangling.len() == REPAIRS_AT_ONCE;
@@ -225,7 +225,7 @@ impl Meta {
             Ok(())
         };
         let scanned = scan_while(&*self.storage, &header, length_at_open, &mut go_on, &mut visit)?;
-        if suspects > 0 || scanned.unreadable > 0 {
+        if suspects > 0 || !scanned.is_complete() {
             // A cluster that moved from one guest cluster to another meanwhile looks like a
             // duplicate. Without certainty nothing below the end found at open is handed out.
             return Ok(());

@@ -35,10 +35,15 @@ impl Space {
         state.released.extend(clusters.iter().map(|cluster| (cluster.get(), epoch)));
     }
 
-    /// Moves freed clusters on as far as requests and syncs allow, without I/O.
-    pub(crate) fn advance(&self, state: &mut State, clock: &Clock, grace: &Grace) {
+    /// Where clusters go that hold old bytes and nobody names: through a punch, where that helps.
+    fn freed<'s>(&self, state: &'s mut State) -> &'s mut RangeSet {
         let limits = self.storage.limits();
         let to_punch = limits.can_punch && limits.zeroes_new_space;
+        if to_punch { &mut state.punchable } else { &mut state.reused }
+    }
+
+    /// Moves freed clusters on as far as requests and syncs allow, without I/O.
+    pub(crate) fn advance(&self, state: &mut State, clock: &Clock, grace: &Grace) {
         while let Some((cluster, epoch)) = state.released.front().copied() {
             if !grace.has_passed(epoch) && !self.rules.breaks(Rule::RequestsHoldClusters) {
                 break;
@@ -48,8 +53,7 @@ impl Space {
                 // Two entries named it, in an image whose tables were vouched for falsely.
                 continue;
             }
-            let set = if to_punch { &mut state.punchable } else { &mut state.reused };
-            set.insert(cluster, 1);
+            self.freed(state).insert(cluster, 1);
         }
         let early = self.rules.breaks(Rule::PunchedIsFreshAfterSync);
         let mut punched = std::mem::take(&mut state.punched);
@@ -95,21 +99,15 @@ impl Space {
     ///
     /// # Errors
     /// Asking the file for its holes failed.
-    pub(crate) fn adopt(&self, mut unused: RangeSet) -> Result<()> {
+    pub(crate) fn adopt(&self, unused: RangeSet) -> Result<()> {
         let mut holes = RangeSet::new();
         let mut stored = RangeSet::new();
-        {
-            let state = self.lock();
-            for (start, count) in state.touched.iter() {
-                unused.remove_range(start, count);
-            }
-        }
         for (start, count) in unused.iter() {
             self.sort_by_storage(start, count, &mut holes, &mut stored)?;
         }
         let limits = self.storage.limits();
         let mut state = self.lock();
-        // What was freed while the file was asked belongs to the session.
+        // What the session has freed since it began is its own.
         for (start, count) in std::mem::take(&mut state.touched).iter() {
             holes.remove_range(start, count);
             stored.remove_range(start, count);
@@ -120,9 +118,7 @@ impl Space {
             set.insert(start, count);
         }
         for (start, count) in stored.iter() {
-            let to_punch = limits.can_punch && limits.zeroes_new_space;
-            let set = if to_punch { &mut state.punchable } else { &mut state.reused };
-            set.insert(start, count);
+            self.freed(&mut state).insert(start, count);
         }
         state.scanned = true;
         Ok(())
