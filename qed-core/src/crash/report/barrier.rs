@@ -1,0 +1,71 @@
+//! Which barrier is missing: what has to be on the disk before what else may be.
+
+use super::shrink::Retry;
+use crate::crash::explore::Finding;
+use crate::crash::states::{Frame, State};
+
+/// What a failing state says about order. Operations are named by their numbers in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Barrier {
+    /// A sync is missing between the first ones, each of which must persist, and the others, which
+    /// persist early.
+    Between {
+        /// Lost; had any of them persisted, nothing would be wrong.
+        lost: Vec<u64>,
+        /// On the disk although what is lost came before them.
+        early: Vec<u64>,
+    },
+    /// These operations must persist as a whole or not at all.
+    Whole(Vec<u64>),
+    /// Everything up to a point persists: no barrier helps, the order itself is wrong.
+    None,
+}
+
+/// The barrier that a failing state asks for, and a state that shows it with as little lost and as
+/// little early as will do.
+pub(super) fn infer(
+    frame: &Frame<'_>,
+    retry: &mut Retry<'_, '_>,
+    state: &State,
+    finding: Finding,
+) -> (Barrier, State, Finding) {
+    let id = |choice: &usize| frame.change(*choice).id;
+    if !state.torn.is_empty() {
+        let torn = state.torn.iter().map(|(choice, _)| id(choice)).collect();
+        return (Barrier::Whole(torn), state.clone(), finding);
+    }
+    if state.flips.is_empty() {
+        return (Barrier::None, state.clone(), finding);
+    }
+    let count = frame.choices.len();
+    let mut taken: Vec<bool> = (0..count).map(|choice| state.takes_any(choice)).collect();
+    let mut finding = finding;
+    let mut keep = |taken: &mut Vec<bool>, choice: usize, finding: &mut Finding| {
+        taken[choice] = !taken[choice];
+        match retry.fails(&State::of(taken)) {
+            Some(again) => *finding = again,
+            None => taken[choice] = !taken[choice],
+        }
+    };
+    let last = |taken: &[bool]| taken.iter().rposition(|taken| *taken).map_or(0, |last| last + 1);
+    // What need not be lost is not; then what need not be early is not.
+    for choice in 0..last(&taken) {
+        if !taken[choice] {
+            keep(&mut taken, choice, &mut finding);
+        }
+    }
+    let first_lost = taken.iter().position(|taken| !taken).unwrap_or(count);
+    for choice in (first_lost..count).rev() {
+        if taken[choice] {
+            keep(&mut taken, choice, &mut finding);
+        }
+    }
+    let end = last(&taken);
+    let lost: Vec<usize> = (0..end).filter(|choice| !taken[*choice]).collect();
+    let Some(first) = lost.first().copied() else {
+        return (Barrier::None, State::of(&taken), finding);
+    };
+    let early: Vec<u64> = (first..end).filter(|choice| taken[*choice]).map(|c| id(&c)).collect();
+    let barrier = Barrier::Between { lost: lost.iter().map(id).collect(), early };
+    (barrier, State::of(&taken), finding)
+}
