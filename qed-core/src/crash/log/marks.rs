@@ -10,7 +10,7 @@ use std::io;
 
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Line {
+pub(super) enum Line {
     /// How the log begins: the disk's limits, the length of the file.
     Header(Limits, u64),
     /// The content before the first event has been written.
@@ -40,7 +40,7 @@ const MORE: &str = "qed+";
 impl Line {
     /// The line of an event.
     #[must_use]
-    pub fn of(event: &Event) -> Self {
+    pub(super) fn of(event: &Event) -> Self {
         match event {
             Event::Issued { id, operation: Operation::Write { offset, data, flags } } => {
                 let length = data.len() as u64;
@@ -52,7 +52,7 @@ impl Line {
 
     /// The line's text.
     #[must_use]
-    pub fn encode(&self) -> String {
+    pub(super) fn encode(&self) -> String {
         match self {
             Self::Header(limits, length) => format!(
                 "log {} {} {} {length}",
@@ -74,7 +74,7 @@ impl Line {
 
     /// The line of a text.
     #[must_use]
-    pub fn decode(text: &str) -> Option<Self> {
+    pub(super) fn decode(text: &str) -> Option<Self> {
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
         let words: Vec<&str> = rest.split_whitespace().collect();
         let number = |index: usize| words.get(index)?.parse::<u64>().ok();
@@ -131,7 +131,7 @@ impl Line {
 
     /// The texts of the marks that hold this line, each at most `room` bytes.
     #[must_use]
-    pub fn marks(&self, room: usize) -> Vec<Vec<u8>> {
+    pub(super) fn marks(&self, room: usize) -> Vec<Vec<u8>> {
         let text = self.encode();
         let room = room.saturating_sub(PREFIX.len()).max(1);
         let parts: Vec<&[u8]> = text.as_bytes().chunks(room).collect();
@@ -146,13 +146,13 @@ impl Line {
 
 /// Puts the parts of lines together again.
 #[derive(Debug, Default)]
-pub struct Joiner {
+pub(super) struct Joiner {
     waiting: Vec<u8>,
 }
 
 /// What a mark is.
 #[derive(Debug, PartialEq)]
-pub enum Mark {
+pub(super) enum Mark {
     /// A line of ours.
     Line(Line),
     /// A part of one: more follows.
@@ -163,7 +163,7 @@ pub enum Mark {
 
 impl Joiner {
     /// Takes the next mark's text.
-    pub fn take(&mut self, text: &[u8]) -> Mark {
+    pub(super) fn take(&mut self, text: &[u8]) -> Mark {
         if let Some(part) = text.strip_prefix(MORE.as_bytes()) {
             self.waiting.extend(part);
             return Mark::Part;

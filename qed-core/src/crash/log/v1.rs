@@ -44,9 +44,9 @@ pub mod flags {
 
 const MAGIC: u64 = 0x006a_7366_7773_6872;
 /// Bytes of the superblock's fields.
-pub const SUPERBLOCK_BYTES: usize = 28;
+pub(super) const SUPERBLOCK_BYTES: usize = 28;
 /// Bytes of an entry's fields.
-pub const HEAD_BYTES: usize = 32;
+pub(super) const HEAD_BYTES: usize = 32;
 const KNOWN_FLAGS: u64 = 31;
 
 impl Superblock {

@@ -40,32 +40,38 @@ pub(super) fn infer(
     let count = frame.choices.len();
     let mut taken: Vec<bool> = (0..count).map(|choice| state.takes_any(choice)).collect();
     let mut finding = finding;
-    let mut keep = |taken: &mut Vec<bool>, choice: usize, finding: &mut Finding| {
-        taken[choice] = !taken[choice];
-        match retry.fails(&State::of(taken)) {
-            Some(again) => *finding = again,
-            None => taken[choice] = !taken[choice],
-        }
-    };
-    let last = |taken: &[bool]| taken.iter().rposition(|taken| *taken).map_or(0, |last| last + 1);
-    // What need not be lost is not; then what need not be early is not.
-    for choice in 0..last(&taken) {
-        if !taken[choice] {
-            keep(&mut taken, choice, &mut finding);
-        }
-    }
-    let first_lost = taken.iter().position(|taken| !taken).unwrap_or(count);
-    for choice in (first_lost..count).rev() {
-        if taken[choice] {
-            keep(&mut taken, choice, &mut finding);
-        }
-    }
     let end = last(&taken);
+    // What need not be lost is not.
+    for choice in 0..end {
+        if !taken[choice] {
+            taken[choice] = true;
+            match retry.fails(&State::of(&taken)) {
+                Some(again) => finding = again,
+                None => taken[choice] = false,
+            }
+        }
+    }
     let lost: Vec<usize> = (0..end).filter(|choice| !taken[*choice]).collect();
     let Some(first) = lost.first().copied() else {
         return (Barrier::None, State::of(&taken), finding);
     };
-    let early: Vec<u64> = (first..end).filter(|choice| taken[*choice]).map(|c| id(&c)).collect();
-    let barrier = Barrier::Between { lost: lost.iter().map(id).collect(), early };
+    // Early is what nothing is wrong without.
+    let behind: Vec<usize> = (first..end).filter(|choice| taken[*choice]).collect();
+    let mut early = behind.clone();
+    early.retain(|choice| {
+        let mut without = taken.clone();
+        without[*choice] = false;
+        retry.fails(&State::of(&without)).is_none()
+    });
+    let early = if early.is_empty() { &behind } else { &early };
+    let barrier = Barrier::Between {
+        lost: lost.iter().map(id).collect(),
+        early: early.iter().map(id).collect(),
+    };
     (barrier, State::of(&taken), finding)
+}
+
+/// Behind the last choice that is taken.
+fn last(taken: &[bool]) -> usize {
+    taken.iter().rposition(|taken| *taken).map_or(0, |last| last + 1)
 }

@@ -17,7 +17,7 @@ pub struct Failure {
     pub state: String,
     /// The first crash point at which it is legal.
     pub t: usize,
-    /// The operations that persist early, by their numbers in the log.
+    /// The operations that persist early, or in part, by their numbers in the log.
     pub writes: Vec<u64>,
     /// What is out of order.
     pub barrier: Barrier,
@@ -45,8 +45,11 @@ impl Failure {
         let clearer = shown.deviation() <= state.deviation();
         let (state, finding) = if clearer { (shown, told) } else { (state, finding) };
         let t = frame.crash_point(&state);
-        let early = |choice: &&usize| **choice >= state.prefix;
-        let writes = state.flips.iter().filter(early).map(|c| frame.change(*c).id).collect();
+        let writes = match &barrier {
+            Barrier::Between { early, .. } => early.clone(),
+            Barrier::Whole(torn) => torn.clone(),
+            Barrier::None => Vec::new(),
+        };
         let timeline = Timeline::new(log, frame, &state, t, &barrier, &|n| judge.call(n));
         let name = frame.name(&state);
         let replay = format!("{:016x}/{unit}/{name}", digest_of(log));
