@@ -14,6 +14,7 @@ pub mod source;
 pub mod storage;
 mod sync;
 
+pub use chain::qcow2;
 pub use chain::{
     AskBacking, BackingFormat, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH,
     Format, Layer, LockMode, MAX_DEPTH, OpenOptions, inspect, inspect_file, open, open_file, probe,

@@ -12,6 +12,7 @@ mod open;
 mod options;
 mod policy;
 mod probe;
+pub mod qcow2;
 mod raw;
 mod resolve;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
