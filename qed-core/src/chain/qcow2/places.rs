@@ -16,7 +16,7 @@ use crate::storage::Storage;
 #[derive(Debug)]
 pub(super) struct Places {
     cluster_bits: u32,
-    /// The L1 table and the refcount table, in bytes.
+    /// The L1 table and the refcount table, in bytes of whole clusters.
     l1: Range<u64>,
     refcounts: Range<u64>,
     /// Clusters of the tables that the file held when it was opened, sorted.
@@ -44,7 +44,9 @@ impl Places {
         };
         let length = storage.len().map_err(|error| Error::io("asking the file's length", error))?;
         let end = length.div_ceil(1 << header.cluster_bits);
-        places.collect(storage, places.l1.clone(), L2_OFFSET, end)?;
+        let l1 = places.l1.clone();
+        places.l1 = places.whole(l1.clone());
+        places.collect(storage, l1, L2_OFFSET, end)?;
         places.collect(storage, places.refcounts.clone(), REFCOUNT_OFFSET, end)?;
         places.found.sort_unstable();
         match places.found.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -126,7 +128,13 @@ impl Places {
                 self.written.remove(&cluster);
             }
         }
-        (self.l1, self.refcounts) = (l1, refcounts);
+        (self.l1, self.refcounts) = (self.whole(l1), self.whole(refcounts));
+    }
+
+    /// The clusters that hold a range, in bytes.
+    fn whole(&self, bytes: Range<u64>) -> Range<u64> {
+        let clusters = self.clusters(bytes.start, bytes.end - bytes.start);
+        clusters.start << self.cluster_bits..clusters.end << self.cluster_bits
     }
 
     fn clusters(&self, offset: u64, length: u64) -> Range<u64> {
