@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use qed_core::ErrorKind;
-use qed_core::qcow2::Qcow2Disk;
 use qed_core::storage::{CallKind, Fault, MemoryStorage, Trigger};
+use qed_core::{ErrorKind, Flags};
 
 use crate::rig::{
-    Dice, TOOLS, bytes_by_qemu, bytes_of, change, folder, has_tools, in_memory, is_clean, len,
-    same, succeed, text,
+    Dice, TOOLS, bytes_by_qemu, bytes_of, change, folder, from_storage, has_tools, in_memory,
+    is_clean, len, same, succeed, text,
 };
 
 /// Goal: after a crash the image says that it is dirty, QEMU's repair makes it sound, and every
@@ -23,7 +22,7 @@ fn an_interrupted_writer_leaves_what_it_flushed() {
     let size = 4 << 20;
     for (seed, cluster_size) in (1..).zip([512, 512, 4096, 4096, 65536, 65536]) {
         let storage = in_memory(size, cluster_size);
-        let disk = Qcow2Disk::from_storage(storage.clone(), None, false).unwrap();
+        let disk = from_storage(storage.clone(), None, false).unwrap();
         let (mut plain, mut dice) = (vec![0; len(size)], Dice::new(seed));
         for _ in 0..20 {
             change(&disk, &mut plain, &mut dice, 200_000);
@@ -37,9 +36,9 @@ fn an_interrupted_writer_leaves_what_it_flushed() {
         let path = folder.join(seed.to_string());
         std::fs::write(&path, storage.to_bytes()).unwrap();
         let left = Arc::new(MemoryStorage::from_bytes(&storage.to_bytes()));
-        let error = Qcow2Disk::from_storage(left.clone(), None, false).unwrap_err();
+        let error = from_storage(left.clone(), None, false).unwrap_err();
         assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("dirty"));
-        let dirty = Qcow2Disk::from_storage(left, None, true).unwrap();
+        let dirty = from_storage(left, None, true).unwrap();
         one_of(&bytes_of(&dirty, 65536), &versions, "before repair");
         succeed("qemu-img", &["check", "-q", "-r", "all", "-f", "qcow2", text(&path)]);
         is_clean(&path);
@@ -64,12 +63,12 @@ fn the_mark_stands_from_the_first_change_to_the_close() {
     let storage = in_memory(1 << 20, 65536);
     let marked = || storage.to_bytes()[79] & 1 == 1;
     let before = storage.to_bytes();
-    let disk = Qcow2Disk::from_storage(storage.clone(), None, false).unwrap();
+    let disk = from_storage(storage.clone(), None, false).unwrap();
     disk.flush().unwrap();
     drop(disk);
     assert!(storage.to_bytes() == before);
-    let disk = Qcow2Disk::from_storage(storage.clone(), None, false).unwrap();
-    disk.write(&[1; 512], 0).unwrap();
+    let disk = from_storage(storage.clone(), None, false).unwrap();
+    disk.pwrite(&[1; 512], 0, Flags::NONE).unwrap();
     assert!(marked());
     disk.flush().unwrap();
     assert!(marked());
@@ -84,14 +83,14 @@ fn a_failed_flush_is_told_and_latches() {
     for kind in [CallKind::Sync, CallKind::Write] {
         let storage = in_memory(1 << 20, 65536);
         let fault = Arc::new(Fault::new(storage.clone()));
-        let disk = Qcow2Disk::from_storage(fault.clone(), None, false).unwrap();
-        disk.write(&[1; 65536], 0).unwrap();
+        let disk = from_storage(fault.clone(), None, false).unwrap();
+        disk.pwrite(&[1; 65536], 0, Flags::NONE).unwrap();
         let tables = Trigger::on(kind);
         let tables = if kind == CallKind::Write { tables.metadata(true) } else { tables };
         fault.fail(tables, EIO);
         assert!(disk.flush().is_err());
         fault.clear();
-        let error = disk.write(&[2; 512], 1 << 19).unwrap_err();
+        let error = disk.pwrite(&[2; 512], 1 << 19, Flags::NONE).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Latched, "{error}");
         assert!(disk.flush().is_err());
         assert!(disk.close().is_err());

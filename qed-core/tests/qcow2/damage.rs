@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use qed_core::Flags;
 use qed_core::qcow2::Qcow2Disk;
 use qed_core::storage::MemoryStorage;
 
-use crate::rig::{Dice, change, in_memory, len};
+use crate::rig::{Dice, change, from_storage, in_memory, len};
 
 const SIZE: u64 = 1 << 20;
 
 /// A small image with something of everything that we can make.
 fn image(cluster_size: u64) -> Vec<u8> {
     let storage = in_memory(SIZE, cluster_size);
-    let disk = Qcow2Disk::from_storage(storage.clone(), None, false).unwrap();
+    let disk = from_storage(storage.clone(), None, false).unwrap();
     let (mut plain, mut dice) = (vec![0; len(SIZE)], Dice::new(cluster_size));
     for _ in 0..30 {
         change(&disk, &mut plain, &mut dice, 60_000);
@@ -28,7 +29,7 @@ fn damage(bytes: &mut [u8], dice: &mut Dice, cluster_size: u64) {
         // Mostly at the start, where the tables are.
         let span = if dice.below(3) == 0 { length } else { length.min(8 * cluster_size) };
         if dice.below(2) == 0 {
-            bytes[len(dice.below(span))] = dice.below(256) as u8;
+            bytes[len(dice.below(span))] = u8::try_from(dice.below(256)).unwrap();
             continue;
         }
         let at = len(dice.below(span - 8) / 8 * 8);
@@ -51,18 +52,18 @@ fn damaged_images_make_errors_and_no_panics() {
             let mut bytes = sound.clone();
             damage(&mut bytes, &mut dice, cluster_size);
             let storage = Arc::new(MemoryStorage::from_bytes(&bytes));
-            if let Ok(disk) = Qcow2Disk::from_storage(storage.clone(), None, true) {
+            if let Ok(disk) = from_storage(storage.clone(), None, true) {
                 look(&disk);
                 assert!(storage.to_bytes() == bytes, "seed {seed}: reading changed the file");
                 opened += 1;
             }
-            if let Ok(disk) = Qcow2Disk::from_storage(storage, None, false) {
+            if let Ok(disk) = from_storage(storage, None, false) {
                 for _ in 0..12 {
                     let (offset, length) = dice.range(disk.size().clamp(1, SIZE), 60_000);
                     let _ = match dice.below(4) {
-                        0 => disk.write_zeroes(offset, length, true),
+                        0 => disk.write_zeroes(offset, length, Flags::MAY_UNMAP),
                         1 => disk.discard(offset, length),
-                        _ => disk.write(&vec![1; len(length)], offset),
+                        _ => disk.pwrite(&vec![1; len(length)], offset, Flags::NONE),
                     };
                 }
                 look(&disk);
@@ -81,12 +82,12 @@ fn look(disk: &Qcow2Disk) {
     let mut at = 0;
     while at < size {
         let part = len((size - at).min(bytes.len() as u64));
-        let _ = disk.read(&mut bytes[..part], at);
+        let _ = disk.pread(&mut bytes[..part], at);
         at += part as u64;
     }
     let mut at = 0;
     while at < size {
-        let Ok(extent) = disk.extent(at, size - at) else { break };
+        let Ok(extent) = disk.own_extent(at, size - at) else { break };
         assert!(extent.length > 0 && extent.length <= size - at);
         at += extent.length;
     }

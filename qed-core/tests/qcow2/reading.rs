@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use qed_core::qcow2::Qcow2ExtentKind;
+use qed_core::ExtentKind;
 
 use crate::rig::{
-    Dice, TOOLS, bytes_by_qemu, bytes_of, create, folder, has_tools, len, open, qemu_io, same,
-    succeed, text,
+    Dice, TOOLS, bytes_by_qemu, bytes_of, create, facts, folder, has_tools, len, open, qemu_io,
+    same, succeed, text,
 };
 
 const SIZE: u64 = 3 << 20;
@@ -39,8 +39,8 @@ fn images_of_every_cluster_size_read_as_qemu_reads_them() {
             create(&path, &format!("cluster_size={},compat={compat}", 1 << bits), SIZE, &[]);
             qemu_io(&path, "qcow2", &scribble(&mut Dice::new(bits), compat == "1.1"));
             let disk = open(&path, None, true);
-            assert_eq!(disk.info().cluster_size, 1 << bits);
-            assert_eq!(disk.info().compat(), compat);
+            assert_eq!(facts(&disk).cluster_size, 1 << bits);
+            assert_eq!(facts(&disk).compat(), compat);
             let expected = bytes_by_qemu(&path, "qcow2");
             for piece in [len(SIZE), 70_001] {
                 let what = format!("2^{bits} {compat} by {piece}");
@@ -68,8 +68,8 @@ fn compressed_clusters_are_read() {
         same(&bytes_of(&disk, 12_345), &bytes_by_qemu(&packed, "qcow2"), cluster_size);
         let (mut at, mut compressed) = (0, 0);
         while at < SIZE {
-            let extent = disk.extent(at, SIZE - at).unwrap();
-            compressed += u64::from(extent.kind == Qcow2ExtentKind::Compressed);
+            let extent = disk.own_extent(at, SIZE - at).unwrap();
+            compressed += u64::from(extent.kind == ExtentKind::Data { file_offset: None });
             at += extent.length;
         }
         assert!(compressed > 0, "{cluster_size}: nothing is compressed");
@@ -89,7 +89,7 @@ fn the_active_disk_is_read_beside_a_snapshot() {
     succeed("qemu-img", &["snapshot", "-c", "then", text(&path)]);
     qemu_io(&path, "qcow2", &scribble(&mut Dice::new(2), true));
     let disk = open(&path, None, true);
-    assert_eq!(disk.info().snapshots, 1);
+    assert_eq!(facts(&disk).snapshots, 1);
     same(&bytes_of(&disk, 65_536), &bytes_by_qemu(&path, "qcow2"), "snapshot");
 }
 
@@ -106,19 +106,21 @@ fn extents_tell_data_zeroes_and_nothing_apart() {
     qemu_io(&path, "qcow2", &commands.map(String::from));
     let disk = open(&path, None, true);
     let kinds = |from: u64| {
-        let extent = disk.extent(from, SIZE - from).unwrap();
+        let extent = disk.own_extent(from, SIZE - from).unwrap();
         (extent.length, extent.kind)
     };
-    assert_eq!(kinds(0), (65536, Qcow2ExtentKind::Absent));
-    let (length, Qcow2ExtentKind::Data(offset)) = kinds(65536) else { panic!("no data") };
+    assert_eq!(kinds(0), (65536, ExtentKind::Unallocated));
+    let (length, ExtentKind::Data { file_offset: Some(offset) }) = kinds(65536) else {
+        panic!("no data")
+    };
     assert_eq!(length, 131_072);
     let stored = std::fs::read(&path).unwrap();
     assert!(stored[len(offset)..len(offset + length)].iter().all(|byte| *byte == 1));
     assert_eq!(kinds(100_000).0, 196_608 - 100_000);
-    assert_eq!(kinds(262_144), (65536, Qcow2ExtentKind::Zero));
-    assert_eq!(kinds(524_288), (65536, Qcow2ExtentKind::Compressed));
-    assert_eq!(kinds(589_824), (SIZE - 589_824, Qcow2ExtentKind::Absent));
-    assert!(disk.extent(0, SIZE + 1).is_err());
+    assert_eq!(kinds(262_144), (65536, ExtentKind::Zero { file_offset: None }));
+    assert_eq!(kinds(524_288), (65536, ExtentKind::Data { file_offset: None }));
+    assert_eq!(kinds(589_824), (SIZE - 589_824, ExtentKind::Unallocated));
+    assert!(disk.own_extent(0, SIZE + 1).is_err());
 }
 
 /// Goal: the facts are those of qemu-img info.
@@ -134,7 +136,7 @@ fn info_names_what_the_header_says() {
     let options = "cluster_size=4k,lazy_refcounts=on,refcount_bits=8";
     create(&path, options, SIZE, &["-b", text(&base), "-F", "raw"]);
     let disk = open(&path, None, true);
-    let info = disk.info();
+    let info = facts(&disk);
     assert_eq!((info.virtual_size, info.refcount_bits, info.version), (SIZE, 8, 3));
     assert!(info.has_lazy_refcounts() && !info.is_dirty() && !info.is_corrupt());
     assert_eq!(info.feature_names(), ["lazy refcounts"]);

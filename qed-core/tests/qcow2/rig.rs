@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use qed_core::qcow2::{Qcow2CreateSpec, Qcow2Disk, format_qcow2};
+use qed_core::qcow2::{Qcow2CreateSpec, Qcow2Disk, Qcow2Info, format_qcow2};
 use qed_core::source::Source;
-use qed_core::storage::{FileMode, FileStorage, MemoryStorage};
+use qed_core::storage::{FileMode, FileStorage, MemoryStorage, Storage};
+use qed_core::{Flags, ImageSettings, Result};
 
 use crate::qemu;
 
@@ -50,8 +51,21 @@ pub(crate) fn file(path: &Path, writable: bool) -> Arc<FileStorage> {
     Arc::new(FileStorage::new(file, mode).unwrap())
 }
 
+pub(crate) fn from_storage(
+    storage: Arc<dyn Storage>,
+    below: Option<Arc<dyn Source>>,
+    read_only: bool,
+) -> Result<Qcow2Disk> {
+    Qcow2Disk::from_storage(storage, below, ImageSettings { read_only, ..ImageSettings::default() })
+}
+
+/// What the header of an open disk said.
+pub(crate) fn facts(disk: &Qcow2Disk) -> Qcow2Info {
+    disk.info().unwrap().qcow2.unwrap()
+}
+
 pub(crate) fn open(path: &Path, below: Option<Arc<dyn Source>>, read_only: bool) -> Qcow2Disk {
-    Qcow2Disk::from_storage(file(path, !read_only), below, read_only).unwrap().named(path)
+    from_storage(file(path, !read_only), below, read_only).unwrap().named(path)
 }
 
 /// All bytes of a disk, read in pieces of `piece`.
@@ -118,16 +132,16 @@ pub(crate) fn change(disk: &Qcow2Disk, plain: &mut [u8], dice: &mut Dice, most: 
     let range = len(offset)..len(offset + length);
     match dice.below(8) {
         0 => {
-            disk.write_zeroes(offset, length, false).unwrap();
+            disk.write_zeroes(offset, length, Flags::NONE).unwrap();
             plain[range].fill(0);
         }
         1 => {
-            disk.write_zeroes(offset, length, true).unwrap();
+            disk.write_zeroes(offset, length, Flags::MAY_UNMAP).unwrap();
             plain[range].fill(0);
         }
         2 => {
             disk.discard(offset, length).unwrap();
-            let size = disk.info().cluster_size;
+            let size = facts(disk).cluster_size;
             let end = offset + length;
             let last = if end == disk.size() { end } else { end / size * size };
             let first = offset.next_multiple_of(size);
@@ -137,8 +151,9 @@ pub(crate) fn change(disk: &Qcow2Disk, plain: &mut [u8], dice: &mut Dice, most: 
         }
         _ => {
             let seed = dice.below(255);
-            let data: Vec<u8> = (0..length).map(|at| (at / 512 + seed) as u8 | 1).collect();
-            disk.write(&data, offset).unwrap();
+            let data: Vec<u8> =
+                (0..length).map(|at| u8::try_from((at / 512 + seed) % 256).unwrap() | 1).collect();
+            disk.pwrite(&data, offset, Flags::NONE).unwrap();
             plain[range].copy_from_slice(&data);
         }
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use qed_core::ErrorKind;
-use qed_core::qcow2::{Qcow2CreateSpec, Qcow2Disk, Qcow2ExtentKind, format_qcow2};
+use qed_core::qcow2::{Qcow2CreateSpec, format_qcow2};
+use qed_core::{ErrorKind, ExtentKind, Flags, Format};
 
 use crate::rig::{
-    Dice, TOOLS, bytes_by_qemu, bytes_of, change, create, file, folder, fresh, has_tools,
-    in_memory, is_clean, len, open, qemu_io, same, succeed, text,
+    Dice, TOOLS, bytes_by_qemu, bytes_of, change, create, file, folder, fresh, from_storage,
+    has_tools, in_memory, is_clean, len, open, qemu_io, same, succeed, text,
 };
 
 /// Goal: fresh images are sound, whatever the geometry, and as large as asked.
@@ -41,12 +41,12 @@ fn a_backing_file_is_named_in_a_fresh_image() {
     let path = folder.join("top");
     std::fs::File::create_new(&path).unwrap();
     let spec = Qcow2CreateSpec::new(1 << 20, 65536).unwrap();
-    let spec = spec.with_backing(b"base.raw", "raw").unwrap();
+    let spec = spec.with_backing(b"base.raw", Format::Raw).unwrap();
     format_qcow2(&*file(&path, true), &spec).unwrap();
     is_clean(&path);
     assert_eq!(bytes_by_qemu(&path, "qcow2"), vec![9; 1 << 20]);
     let short = Qcow2CreateSpec::new(1 << 20, 512).unwrap();
-    let error = short.with_backing(&[b'x'; 400], "raw").unwrap_err();
+    let error = short.with_backing(&[b'x'; 400], Format::Raw).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }
 
@@ -135,11 +135,14 @@ fn images_of_qemus_making_are_changed_soundly() {
 #[test]
 fn freed_clusters_are_used_again() {
     let storage = in_memory(64 << 20, 65536);
-    let disk = Qcow2Disk::from_storage(storage.clone(), None, false).unwrap();
+    let disk = from_storage(storage.clone(), None, false).unwrap();
     for round in 0..32 {
-        disk.write(&vec![round; 1 << 20], u64::from(round) << 20).unwrap();
+        disk.pwrite(&vec![round; 1 << 20], u64::from(round) << 20, Flags::NONE).unwrap();
         disk.discard(u64::from(round) << 20, 1 << 20).unwrap();
-        assert_eq!(disk.extent(u64::from(round) << 20, 1).unwrap().kind, Qcow2ExtentKind::Zero);
+        assert_eq!(
+            disk.own_extent(u64::from(round) << 20, 1).unwrap().kind,
+            ExtentKind::Zero { file_offset: None }
+        );
     }
     disk.close().unwrap();
     let length = qed_core::storage::Storage::len(&*storage).unwrap();
@@ -149,10 +152,10 @@ fn freed_clusters_are_used_again() {
 /// Goal: zeroes allocate nothing where zeroes are read already.
 #[test]
 fn zeroes_over_nothing_allocate_nothing() {
-    let disk = Qcow2Disk::from_storage(in_memory(64 << 20, 65536), None, false).unwrap();
-    disk.write_zeroes(100, 10 << 20, false).unwrap();
+    let disk = from_storage(in_memory(64 << 20, 65536), None, false).unwrap();
+    disk.write_zeroes(100, 10 << 20, Flags::NONE).unwrap();
     disk.discard(0, 64 << 20).unwrap();
-    assert_eq!(disk.extent(0, 64 << 20).unwrap().kind, Qcow2ExtentKind::Absent);
+    assert_eq!(disk.own_extent(0, 64 << 20).unwrap().kind, ExtentKind::Unallocated);
 }
 
 /// Goal: writers in threads, on the same clusters too, lose nothing. Method: eight threads write
@@ -164,7 +167,7 @@ fn concurrent_writers_lose_nothing() {
         const THREADS: u64 = 8;
         const SECTORS: u64 = 4096;
         let storage = in_memory(SECTORS * 512, cluster_size);
-        let disk = Arc::new(Qcow2Disk::from_storage(storage.clone(), None, false).unwrap());
+        let disk = Arc::new(from_storage(storage.clone(), None, false).unwrap());
         let words: Vec<Vec<(u64, u8)>> = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..THREADS)
                 .map(|thread| {
@@ -175,11 +178,12 @@ fn concurrent_writers_lose_nothing() {
                         for turn in 0..300_u64 {
                             let sector = dice.below(SECTORS / THREADS) * THREADS + thread;
                             let word = (turn % 255) as u8 + 1;
+                            let unmap = [Flags::NONE, Flags::MAY_UNMAP][len(turn % 2)];
                             if turn % 7 == 0 {
-                                disk.write_zeroes(sector * 512, 512, turn % 2 == 0).unwrap();
+                                disk.write_zeroes(sector * 512, 512, unmap).unwrap();
                                 last.insert(sector, 0);
                             } else {
-                                disk.write(&[word; 512], sector * 512).unwrap();
+                                disk.pwrite(&[word; 512], sector * 512, Flags::NONE).unwrap();
                                 last.insert(sector, word);
                             }
                             if turn % 50 == 0 {
@@ -198,7 +202,7 @@ fn concurrent_writers_lose_nothing() {
         }
         same(&bytes_of(&*disk, 65_536), &plain, &format!("{cluster_size}, open"));
         Arc::into_inner(disk).unwrap().close().unwrap();
-        let again = Qcow2Disk::from_storage(storage.clone(), None, true).unwrap();
+        let again = from_storage(storage.clone(), None, true).unwrap();
         same(&bytes_of(&again, 65_536), &plain, &format!("{cluster_size}, again"));
         if has_tools(&TOOLS) {
             let (_keep, folder) = folder();

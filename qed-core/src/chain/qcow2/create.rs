@@ -13,7 +13,8 @@ use super::header::{
     SIZE, VERSION,
 };
 use crate::error::{Error, Result};
-use crate::storage::{Storage, WriteFlags};
+use crate::source::Format;
+use crate::storage::{Storage, WriteFlags, write_zeroes};
 
 /// What a fresh qcow2 image is to be; every value of this type is legal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Qcow2CreateSpec {
     size: u64,
     cluster_size: u64,
     /// Name and format.
-    backing: Option<(Vec<u8>, &'static str)>,
+    backing: Option<(Vec<u8>, Format)>,
 }
 
 /// Where the parts of a fresh image stand, in clusters.
@@ -56,13 +57,12 @@ impl Qcow2CreateSpec {
         Ok(Self { size, cluster_size, backing: None })
     }
 
-    /// The same image over the backing file `name`, which is stored as it is, of the format that
-    /// QEMU's tools call `format`.
+    /// The same image over the backing file `name`, which is stored as it is.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a name that is empty,
     /// too long or holds a NUL.
-    pub fn with_backing(mut self, name: &[u8], format: &'static str) -> Result<Self> {
+    pub fn with_backing(mut self, name: &[u8], format: Format) -> Result<Self> {
         let room = usize::try_from(self.cluster_size).unwrap_or(usize::MAX);
         let most = room.saturating_sub(extensions(format).len() + HEADER_BYTES);
         let most = most.min(MAX_BACKING_NAME);
@@ -115,7 +115,7 @@ impl Qcow2CreateSpec {
         match &self.backing {
             None => bytes.extend([0; 8]),
             Some((name, format)) => {
-                bytes.extend(extensions(format));
+                bytes.extend(extensions(*format));
                 let offset = bytes.len() as u64;
                 put(&mut bytes, BACKING_OFFSET, &offset.to_be_bytes());
                 put(&mut bytes, BACKING_SIZE, &short(name.len() as u64));
@@ -153,7 +153,8 @@ pub fn format_qcow2(storage: &dyn Storage, spec: &Qcow2CreateSpec) -> Result<()>
     sync(storage)?;
     storage.set_len(plan.total * spec.cluster_size).map_err(resized)?;
     if !storage.limits().zeroes_new_space {
-        write_zeroes(storage, plan.total * spec.cluster_size)?;
+        write_zeroes(storage, 0, plan.total * spec.cluster_size, TABLES)
+            .map_err(|error| Error::io("clearing the new image", error))?;
     }
     write(storage, &spec.refcounts(&plan), spec.cluster_size)?;
     sync(storage)?;
@@ -161,22 +162,9 @@ pub fn format_qcow2(storage: &dyn Storage, spec: &Qcow2CreateSpec) -> Result<()>
     sync(storage)
 }
 
-fn write_zeroes(storage: &dyn Storage, length: u64) -> Result<()> {
-    const PIECE: u64 = 1 << 20;
-    let zeroes = vec![0; 1 << 20];
-    let mut at = 0;
-    while at < length {
-        let piece = usize::try_from((length - at).min(PIECE)).unwrap_or(0);
-        write(storage, &zeroes[..piece], at)?;
-        at += piece as u64;
-    }
-    Ok(())
-}
-
 fn write(storage: &dyn Storage, bytes: &[u8], offset: u64) -> Result<()> {
-    let flags = WriteFlags { metadata: true, fua: false };
     storage
-        .write(&[IoSlice::new(bytes)], offset, flags)
+        .write(&[IoSlice::new(bytes)], offset, TABLES)
         .map_err(|error| Error::io("writing the new image", error).at(offset))
 }
 
@@ -185,7 +173,8 @@ fn sync(storage: &dyn Storage) -> Result<()> {
 }
 
 /// The extensions behind the header: the backing file's format, and the end of the list.
-fn extensions(format: &str) -> Vec<u8> {
+fn extensions(format: Format) -> Vec<u8> {
+    let format = format.name();
     let mut bytes = EXTENSION_BACKING_FORMAT.to_be_bytes().to_vec();
     bytes.extend(u32::try_from(format.len()).unwrap_or(0).to_be_bytes());
     bytes.extend(format.as_bytes());
@@ -197,3 +186,4 @@ fn extensions(format: &str) -> Vec<u8> {
 
 /// As QEMU writes it: with the compression type, which is 0.
 const HEADER_BYTES: usize = 112;
+const TABLES: WriteFlags = WriteFlags { metadata: true, fua: false };

@@ -41,7 +41,7 @@ pub(super) struct ImageFile {
     /// Tables were written since the last sync began.
     tables_unsynced: AtomicBool,
     layout: Mutex<Layout>,
-    /// Bytes of tables that the engine has read.
+    /// Bytes of tables that the engine has read since they were last forgotten.
     loaded: AtomicU64,
 }
 
@@ -88,13 +88,13 @@ impl ImageFile {
         self.layout.lock().length
     }
 
-    /// Bytes of tables that the engine has read since the last call with `forget`.
-    pub(super) fn loaded(&self, forget: bool) -> u64 {
-        if forget {
-            self.loaded.swap(0, Ordering::Relaxed)
-        } else {
-            self.loaded.load(Ordering::Relaxed)
-        }
+    /// Bytes of tables that the engine has read since they were last forgotten.
+    pub(super) fn loaded(&self) -> u64 {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn forget_loaded(&self) {
+        self.loaded.store(0, Ordering::Relaxed);
     }
 
     /// Reads for the engine.

@@ -3,14 +3,13 @@
 //! Big-endian fields at fixed places, then extensions, then the backing file's name, all inside the
 //! first cluster. Whatever the bytes are, the answer is a header whose tables lie inside the file
 //! and are not larger than QEMU's own limits, or an error. What a reader cannot serve is refused
-//! by [`Qcow2Header::check_supported`], not here, so that such an image can still be described.
+//! by [`support`](super::support), not here, so that such an image can still be described.
 
 use std::io::IoSliceMut;
 
 use super::fields::{be32, be64, bytes_at};
 use super::info::{
-    INCOMPATIBLE_COMPRESSION, KNOWN_INCOMPATIBLE, Qcow2Backing, Qcow2Compression, Qcow2Encryption,
-    Qcow2Info,
+    INCOMPATIBLE_COMPRESSION, Qcow2Backing, Qcow2Compression, Qcow2Encryption, Qcow2Info,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Storage;
@@ -72,68 +71,6 @@ impl Qcow2Header {
         };
         header.check_tables(length)?;
         Ok(header)
-    }
-
-    /// Refuses what cannot be served, by name.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`], and [`ErrorKind::Damaged`] where writing would make damage
-    /// worse.
-    pub(super) fn check_supported(&self, writable: bool) -> Result<()> {
-        let refused = |what: &str| {
-            Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("qcow2 images {what} are not supported"),
-            ))
-        };
-        let info = &self.info;
-        let unknown = info.incompatible_features & !KNOWN_INCOMPATIBLE;
-        if unknown != 0 {
-            let message = format!("unknown incompatible qcow2 features {unknown:#x}");
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
-        match info.encryption {
-            Some(Qcow2Encryption::Aes) => return refused("with AES encryption"),
-            Some(Qcow2Encryption::Luks) => return refused("with LUKS encryption"),
-            None => {}
-        }
-        if info.has_data_file() {
-            return refused("with an external data file");
-        }
-        if info.has_extended_l2() {
-            return refused("with extended L2 entries (subclusters)");
-        }
-        match info.compression {
-            Qcow2Compression::Zlib => {}
-            Qcow2Compression::Zstd => return refused("with zstd compression"),
-            Qcow2Compression::Unknown(kind) => {
-                return refused(&format!("with compression type {kind}"));
-            }
-        }
-        if writable { self.check_writable() } else { Ok(()) }
-    }
-
-    fn check_writable(&self) -> Result<()> {
-        let info = &self.info;
-        let (kind, message) = if info.version < 3 {
-            (
-                ErrorKind::Unsupported,
-                "writing to qcow2 images of version 2 (compat 0.10) is not supported, for they \
-                 cannot say that a writer was interrupted; qemu-img amend -o compat=v3 makes \
-                 version 3 of it",
-            )
-        } else if info.is_corrupt() {
-            (ErrorKind::Damaged, "the qcow2 image is marked corrupt; it can only be read")
-        } else if info.is_dirty() {
-            (
-                ErrorKind::Unsupported,
-                "writing to a dirty qcow2 image, one whose last writer was interrupted, is not \
-                 supported; qemu-img check -r all repairs it",
-            )
-        } else {
-            return Ok(());
-        };
-        Err(Error::new(kind, message))
     }
 
     /// Tables lie inside the file, and reach as far as they must.

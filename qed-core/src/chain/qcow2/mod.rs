@@ -20,21 +20,25 @@ mod file;
 mod header;
 mod info;
 mod places;
-mod source;
+mod read;
+mod support;
 mod write;
+mod zero;
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use create::{Qcow2CreateSpec, format_qcow2};
-use engine::{Engine, Run};
+use engine::Engine;
 use file::ImageFile;
 use header::Qcow2Header;
 pub use info::{Qcow2Backing, Qcow2Compression, Qcow2Encryption, Qcow2Info};
 
+use super::disk::DiskInfo;
 use crate::error::{Error, ErrorKind, LatchedMark, Result};
-use crate::source::Source;
+use crate::image::{BackingInfo, ImageSettings};
+use crate::source::{Format, Source};
 use crate::storage::{Latch, Storage};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, Rank, ReadGuard, RwLock};
@@ -50,35 +54,13 @@ pub struct Qcow2Disk {
     engine: RwLock<Engine>,
     header: Qcow2Header,
     below: Option<Arc<dyn Source>>,
+    settings: ImageSettings,
     path: Option<PathBuf>,
-    writable: bool,
     /// Whether the header says that the image is being written (Q3); the lock is for the change.
     session: Mutex<()>,
     marked: AtomicBool,
     /// Clusters were freed, and the tables on the disk may still name them.
     freed: AtomicBool,
-}
-
-/// How a run of the disk is stored in this layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Qcow2Extent {
-    /// Bytes of the run, at least 1.
-    pub length: u64,
-    /// What it is.
-    pub kind: Qcow2ExtentKind,
-}
-
-/// What a run of the disk is in this layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Qcow2ExtentKind {
-    /// Data at this offset of the file.
-    Data(u64),
-    /// Compressed data, which has no offset of its own.
-    Compressed,
-    /// Zeroes that hide what lies below.
-    Zero,
-    /// Nothing: what lies below is seen, or zeroes.
-    Absent,
 }
 
 impl Qcow2Disk {
@@ -91,22 +73,21 @@ impl Qcow2Disk {
     pub fn from_storage(
         storage: Arc<dyn Storage>,
         below: Option<Arc<dyn Source>>,
-        read_only: bool,
+        settings: ImageSettings,
     ) -> Result<Self> {
-        let writable = !read_only;
+        let writable = !settings.read_only;
         let header = Qcow2Header::load(&*storage)?;
         header.check_supported(writable)?;
         let storage = if writable { Arc::new(Latch::new(storage)) } else { storage };
         let file = Arc::new(ImageFile::new(storage, &header, writable)?);
-        let engine = Engine::open(&file, writable)
-            .map_err(|error| failure("reading the qcow2 tables", error))?;
+        let engine = open_engine(&file, writable)?;
         Ok(Self {
             file,
             engine: RwLock::new(Rank::Qcow2Tables, engine),
             header,
             below,
+            settings,
             path: None,
-            writable,
             session: Mutex::new(Rank::Qcow2Session, ()),
             marked: AtomicBool::new(false),
             freed: AtomicBool::new(false),
@@ -135,95 +116,28 @@ impl Qcow2Disk {
     /// Whether it was opened read-only.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        !self.writable
+        self.settings.read_only
     }
 
-    /// What the image said of itself when it was opened.
-    #[must_use]
-    pub fn info(&self) -> &Qcow2Info {
-        &self.header.info
-    }
-
-    /// The file that holds it.
-    #[must_use]
-    pub fn storage(&self) -> &dyn Storage {
-        self.file.storage()
-    }
-
-    /// Fills `buffer` from `offset`.
+    /// What the image is: its file as it stands now, its header as it was when it was opened.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] past the end of the disk; broken tables; what the files
-    /// report.
-    pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.read_range(buffer, offset).map_err(|error| self.named_error(error))
-    }
-
-    fn read_range(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.check_range(offset, buffer.len() as u64)?;
-        let (mut at, mut rest) = (offset, buffer);
-        while !rest.is_empty() {
-            let count = self.read_run(rest, at)?;
-            rest = &mut rest[count..];
-            at += count as u64;
-        }
-        Ok(())
-    }
-
-    /// Fills the start of `buffer`; how many bytes.
-    fn read_run(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        let failed = |error| failure("reading", error).at(offset);
-        let engine = self.engine()?;
-        let (run, found) = engine.lookup(offset, buffer.len() as u64).map_err(failed)?;
-        let count = usize::try_from(found).unwrap_or(usize::MAX).min(buffer.len());
-        let part = &mut buffer[..count];
-        match run {
-            Run::Data { offset: at, .. } => {
-                let storage = self.file.storage();
-                storage.read(&mut [IoSliceMut::new(part)], at).map_err(failed)?;
-            }
-            Run::Compressed => engine.read(part, offset).map_err(failed)?,
-            Run::Zero => part.fill(0),
-            Run::Absent => {
-                // The layers below have locks of their own, and perhaps far to go.
-                drop(engine);
-                self.read_below(part, offset)?;
-            }
-        }
-        Ok(count)
-    }
-
-    /// What lies below `offset`: zeroes past its end.
-    fn read_below(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let size = self.below.as_ref().map_or(0, |below| below.size());
-        let inside = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let (inside, outside) = buffer.split_at_mut(inside.min(buffer.len()));
-        outside.fill(0);
-        match &self.below {
-            Some(below) if !inside.is_empty() => below.read(inside, offset),
-            _ => Ok(()),
-        }
-    }
-
-    /// The run that begins at `offset`, at most `length` bytes long, of this layer only.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn extent(&self, offset: u64, length: u64) -> Result<Qcow2Extent> {
-        self.find_extent(offset, length).map_err(|error| self.named_error(error))
-    }
-
-    fn find_extent(&self, offset: u64, length: u64) -> Result<Qcow2Extent> {
-        self.check_range(offset, length)?;
-        let found = self.engine()?.lookup(offset, length);
-        let (run, length) = found.map_err(|error| failure("looking up", error).at(offset))?;
-        let kind = match run {
-            Run::Data { offset, .. } => Qcow2ExtentKind::Data(offset),
-            Run::Compressed => Qcow2ExtentKind::Compressed,
-            Run::Zero => Qcow2ExtentKind::Zero,
-            Run::Absent => Qcow2ExtentKind::Absent,
-        };
-        Ok(Qcow2Extent { length, kind })
+    /// What the operating system reports.
+    pub fn info(&self) -> Result<DiskInfo> {
+        let failed = |error| self.named_error(Error::io("asking about the file", error));
+        let header = &self.header.info;
+        Ok(DiskInfo {
+            format: Format::Qcow2,
+            virtual_size: header.virtual_size,
+            cluster_size: Some(header.cluster_size),
+            needs_check: header.is_dirty() || header.is_corrupt(),
+            backing: self.header.backing()?,
+            file_length: self.file.storage().len().map_err(failed)?,
+            disk_usage: self.file.storage().disk_usage().map_err(failed)?,
+            read_only: self.settings.read_only,
+            qed: None,
+            qcow2: Some(header.clone()),
+        })
     }
 
     /// Makes every write, zeroing and discard that has returned stable.
@@ -269,28 +183,17 @@ impl Qcow2Disk {
     /// The tables, for a request that frees nothing. The memory they take has a limit, which imago
     /// counts in tables and not in bytes: past it they are let go and begun anew.
     fn engine(&self) -> Result<ReadGuard<'_, Engine>> {
-        if self.file.loaded(false) > TABLE_MEMORY {
+        let most = self.settings.l2_cache_size.max(LEAST_TABLES * self.header.info.cluster_size);
+        if self.file.loaded() > most {
             let mut engine = self.engine.write();
-            if self.file.loaded(false) > TABLE_MEMORY {
+            if self.file.loaded() > most {
                 if self.marked.load(Ordering::Acquire) {
                     self.settle(&engine)?;
                 }
-                let anew = Engine::open(&self.file, self.writable);
-                *engine = anew.map_err(|error| failure("reading the qcow2 tables", error))?;
-                self.file.loaded(true);
+                *engine = open_engine(&self.file, !self.settings.read_only)?;
             }
         }
         Ok(self.engine.read())
-    }
-
-    /// Fails where `length` bytes at `offset` do not lie on the disk.
-    fn check_range(&self, offset: u64, length: u64) -> Result<()> {
-        let size = self.size();
-        if offset.checked_add(length).is_some_and(|end| end <= size) {
-            return Ok(());
-        }
-        let message = format!("{length} bytes pass the end of the disk of {size} bytes");
-        Err(Error::invalid(message).at(offset))
     }
 
     fn named_error(&self, error: Error) -> Error {
@@ -307,6 +210,29 @@ impl Drop for Qcow2Disk {
     }
 }
 
+fn open_engine(file: &Arc<ImageFile>, writable: bool) -> Result<Engine> {
+    let opened = Engine::open(file, writable);
+    // The two tables that name the others are kept in any case.
+    file.forget_loaded();
+    opened.map_err(|error| failure("reading the qcow2 tables", error))
+}
+
+/// What the format's backing file is called, for the chain to find it.
+///
+/// # Errors
+/// A broken header, a failed read; [`ErrorKind::Unsupported`] for a format that is not built in.
+pub(super) fn read_backing_info(storage: &dyn Storage) -> Result<Option<BackingInfo>> {
+    Qcow2Header::load(storage)?.backing()
+}
+
+/// Guest bytes of the disk that an image holds.
+///
+/// # Errors
+/// A broken header, a failed read.
+pub(crate) fn read_virtual_size(storage: &dyn Storage) -> Result<u64> {
+    Ok(Qcow2Header::load(storage)?.info.virtual_size)
+}
+
 /// What the engine and the storage report: an error without a number is the image's own fault.
 fn failure(operation: &str, error: io::Error) -> Error {
     let latched = error.get_ref().is_some_and(|inner| inner.is::<LatchedMark>());
@@ -317,5 +243,5 @@ fn failure(operation: &str, error: io::Error) -> Error {
     Error::io(operation, error)
 }
 
-/// Bytes of tables that may be held: 8 TiB of disk at clusters of 1 MiB.
-const TABLE_MEMORY: u64 = 64 << 20;
+/// Tables that are held whatever the size of the cache: a smaller cache would only reload them.
+const LEAST_TABLES: u64 = 32;

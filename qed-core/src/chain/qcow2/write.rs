@@ -1,61 +1,66 @@
-//! Changes: writes, zeroes, discards. Space is found, filled and only then shown to the guest.
+//! Writing: space is found, filled and only then shown to the guest.
 
 use std::io::IoSlice;
 
 use super::engine::{Engine, Run};
 use super::{Qcow2Disk, failure};
 use crate::error::{Error, ErrorKind, Result};
+use crate::image::{DetectZeroes, Flags};
+use crate::source::{all_zero, check_range};
 use crate::sync::atomic::Ordering;
 
 impl Qcow2Disk {
-    /// Writes `buffer` at `offset`.
+    /// Writes `buffer` at `offset`. [`Flags::FUA`] makes it stable.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] past the end of the disk, [`ErrorKind::ReadOnly`], broken
     /// tables; what the files report.
-    pub fn write(&self, buffer: &[u8], offset: u64) -> Result<()> {
-        let done = self.begin(offset, buffer.len() as u64);
-        let done = done.and_then(|()| self.write_range(buffer, offset));
-        done.map_err(|error| self.named_error(error))
+    pub fn pwrite(&self, buffer: &[u8], offset: u64, flags: Flags) -> Result<()> {
+        self.pwritev(&[IoSlice::new(buffer)], offset, flags)
     }
 
-    /// Makes `length` bytes at `offset` read as zeroes. Allocated clusters stay allocated, unless
-    /// `unmap` is set: then whole ones are freed.
+    /// Writes `buffers`, one after the other, at `offset`.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
-    pub fn write_zeroes(&self, offset: u64, length: u64, unmap: bool) -> Result<()> {
-        let done = self.begin(offset, length).and_then(|()| {
-            let (start, end) = self.whole_clusters(offset, length);
-            if start >= end {
-                return self.zero_part(offset, offset + length);
+    /// As [`pwrite`](Self::pwrite).
+    pub fn pwritev(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {
+        let length = buffers.iter().map(|buffer| buffer.len() as u64).sum();
+        let detect = self.settings.detect_zeroes;
+        let done = flags.check(Flags::FUA, "a write").and_then(|()| {
+            if detect != DetectZeroes::Off && buffers.iter().all(|buffer| all_zero(buffer)) {
+                let unmap = detect == DetectZeroes::Unmap;
+                let unmap = if unmap { Flags::MAY_UNMAP } else { Flags::NONE };
+                return self.zero_request(offset, length, flags | unmap);
             }
-            self.zero_part(offset, start)?;
-            self.zero_clusters(start, end, unmap)?;
-            self.zero_part(end, offset + length)
+            self.begin(offset, length)?;
+            let mut at = offset;
+            for buffer in buffers {
+                self.write_range(buffer, at)?;
+                at += buffer.len() as u64;
+            }
+            self.force(flags)
         });
         done.map_err(|error| self.named_error(error))
     }
 
-    /// Frees the whole clusters inside `length` bytes at `offset`; they read as zeroes. What lies
-    /// in clusters covered in part stays.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    pub fn discard(&self, offset: u64, length: u64) -> Result<()> {
-        let done = self.begin(offset, length).and_then(|()| {
-            let (start, end) = self.whole_clusters(offset, length);
-            self.zero_clusters(start, end, true)
-        });
-        done.map_err(|error| self.named_error(error))
+    pub(super) fn force(&self, flags: Flags) -> Result<()> {
+        if flags.contains(Flags::FUA) || self.settings.cache.writes_through() {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_change(&self, offset: u64, length: u64) -> Result<()> {
+        check_range(self.size(), offset, length)?;
+        if self.settings.read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the image was opened read-only"));
+        }
+        Ok(())
     }
 
     /// The first change of a session is announced before it is made (Q3).
-    fn begin(&self, offset: u64, length: u64) -> Result<()> {
-        self.check_range(offset, length)?;
-        if !self.writable {
-            return Err(Error::new(ErrorKind::ReadOnly, "the image is open read-only"));
-        }
+    pub(super) fn begin(&self, offset: u64, length: u64) -> Result<()> {
+        self.check_change(offset, length)?;
         if self.marked.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -67,13 +72,13 @@ impl Qcow2Disk {
         Ok(())
     }
 
-    fn write_range(&self, buffer: &[u8], offset: u64) -> Result<()> {
+    pub(super) fn write_range(&self, buffer: &[u8], offset: u64) -> Result<()> {
         let (mut at, mut rest) = (offset, buffer);
         while !rest.is_empty() {
             let (start, end) = self.cluster_of(at);
             let room = usize::try_from(end - at).unwrap_or(usize::MAX);
             let count = if at == start && rest.len() >= room {
-                let whole = whole_length(rest.len(), room, self.info().cluster_size);
+                let whole = whole_length(rest.len(), room, self.header.info.cluster_size);
                 self.write_whole(&rest[..whole], at)?
             } else {
                 let part = &rest[..room.min(rest.len())];
@@ -199,55 +204,9 @@ impl Qcow2Disk {
         Ok(())
     }
 
-    /// Zeroes the clusters of `start..end` by their entries. What reads as zeroes stays as it is.
-    fn zero_clusters(&self, start: u64, end: u64, unmap: bool) -> Result<()> {
-        let below = self.below.as_ref().map_or(0, |below| below.size());
-        let mut at = start;
-        while at < end {
-            let failed = |error| failure("zeroing", error).at(at);
-            drop(self.engine()?);
-            let mut engine = self.engine.write();
-            let (run, length) = engine.lookup(at, end - at).map_err(failed)?;
-            at += match run {
-                Run::Zero => length,
-                Run::Absent if at >= below => length,
-                Run::Absent => engine.zero(at, length, false).map_err(failed)?,
-                Run::Data { .. } | Run::Compressed => {
-                    self.freed.store(true, Ordering::Release);
-                    engine.zero(at, length, unmap).map_err(failed)?
-                }
-            };
-        }
-        Ok(())
-    }
-
-    /// Zeroes bytes that cover no whole cluster.
-    fn zero_part(&self, offset: u64, end: u64) -> Result<()> {
-        let below = self.below.as_ref().map_or(0, |below| below.size());
-        let mut at = offset;
-        while at < end {
-            let looked = self.engine()?.lookup(at, (end - at).min(PIECE));
-            let (run, length) = looked.map_err(|error| failure("zeroing", error).at(at))?;
-            let is_zero = run == Run::Zero || (run == Run::Absent && at >= below);
-            if !is_zero {
-                self.write_range(&zeroes(length), at)?;
-            }
-            at += length;
-        }
-        Ok(())
-    }
-
-    /// The clusters that a range covers whole; the last one of the disk counts as whole where its
-    /// part of the disk is covered.
-    fn whole_clusters(&self, offset: u64, length: u64) -> (u64, u64) {
-        let (size, end) = (self.info().cluster_size, offset + length);
-        let last = if end == self.size() { end } else { end - end % size };
-        (offset.next_multiple_of(size), last)
-    }
-
     /// The part of the disk that lies in the cluster of `offset`.
     fn cluster_of(&self, offset: u64) -> (u64, u64) {
-        let size = self.info().cluster_size;
+        let size = self.header.info.cluster_size;
         let start = offset - offset % size;
         (start, (start + size).min(self.size()))
     }
@@ -267,9 +226,6 @@ fn overlay(whole: &mut [u8], part: &[u8], at: u64) {
     }
 }
 
-fn zeroes(length: u64) -> Vec<u8> {
+pub(super) fn zeroes(length: u64) -> Vec<u8> {
     vec![0; usize::try_from(length).unwrap_or(0)]
 }
-
-/// Zeroes written as data at once.
-const PIECE: u64 = 1 << 20;
