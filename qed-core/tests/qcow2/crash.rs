@@ -11,8 +11,8 @@ use crate::rig::{
 };
 
 /// Goal: after a crash the image says that it is dirty, QEMU's repair makes it sound, and every
-/// byte is what it was at the last flush or what was written since. Method: the file is copied while
-/// a writer is in the middle of its work.
+/// byte is what it was at the last flush or what was written since. Method: the file is copied
+/// while a writer is in the middle of its work.
 #[test]
 fn an_interrupted_writer_leaves_what_it_flushed() {
     if !has_tools(&TOOLS) {

@@ -26,13 +26,15 @@ fn image(cluster_size: u64) -> Vec<u8> {
 fn damage(bytes: &mut [u8], dice: &mut Dice, cluster_size: u64) {
     let length = bytes.len() as u64;
     for _ in 0..=dice.below(6) {
-        // Mostly at the start, where the tables are.
-        let span = if dice.below(3) == 0 { length } else { length.min(8 * cluster_size) };
+        // Mostly where entries stand: at the start of one of the first clusters.
+        let cluster = dice.below(8) * cluster_size % length;
+        let span = [length, 128, cluster_size.min(4096)][len(dice.below(3))];
+        let at = (if span == length { 0 } else { cluster }) + dice.below(span) / 8 * 8;
+        let at = len(at.min(length - 8));
         if dice.below(2) == 0 {
-            bytes[len(dice.below(span))] = u8::try_from(dice.below(256)).unwrap();
+            bytes[at + len(dice.below(8))] = u8::try_from(dice.below(256)).unwrap();
             continue;
         }
-        let at = len(dice.below(span - 8) / 8 * 8);
         let target = dice.below(length / cluster_size + 3) * cluster_size;
         let flags = [0, 1 << 63, 1 << 62, 1, 3 << 62, 1 << 55][len(dice.below(6))];
         bytes[at..at + 8].copy_from_slice(&(target | flags).to_be_bytes());

@@ -218,3 +218,21 @@ fn gone() -> io::Error {
 fn damaged(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a panic in the engine is an error to the caller, and is remembered.
+    #[test]
+    fn panics_become_errors_and_are_remembered() {
+        let broken = AtomicBool::new(false);
+        assert_eq!(broken.watch(|| Ok(1)).unwrap(), 1);
+        let failed: io::Result<()> = broken.watch(|| Err(io::ErrorKind::NotFound.into()));
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!broken.load(Ordering::Acquire));
+        let panicked: io::Result<()> = broken.watch(|| panic!("tables disagree"));
+        assert_eq!(panicked.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(broken.load(Ordering::Acquire));
+    }
+}

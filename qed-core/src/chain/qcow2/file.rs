@@ -41,7 +41,7 @@ pub(super) struct ImageFile {
     /// Tables were written since the last sync began.
     tables_unsynced: AtomicBool,
     layout: Mutex<Layout>,
-    /// Bytes of tables that the engine has read since they were last forgotten.
+    /// Bytes of tables that the engine has read or made since they were last forgotten.
     loaded: AtomicU64,
 }
 
@@ -88,7 +88,7 @@ impl ImageFile {
         self.layout.lock().length
     }
 
-    /// Bytes of tables that the engine has read since they were last forgotten.
+    /// Bytes of tables that the engine has read or made since they were last forgotten.
     pub(super) fn loaded(&self) -> u64 {
         self.loaded.load(Ordering::Relaxed)
     }
@@ -130,8 +130,9 @@ impl ImageFile {
         self.grow(offset, length)?;
         if length == self.cluster_size
             && let Some(places) = &mut self.layout.lock().places
+            && places.table_written(offset)
         {
-            places.table_written(offset);
+            self.loaded.fetch_add(length, Ordering::Relaxed);
         }
         self.put_table(buffers, offset)
     }
@@ -180,6 +181,11 @@ impl ImageFile {
         // Before anybody can write the table that names this data.
         self.data_unsynced.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether space at `offset` reads as zeroes because the file has never been so long.
+    pub(super) fn is_untouched(&self, offset: u64) -> bool {
+        self.storage.limits().zeroes_new_space && offset >= self.layout.lock().length
     }
 
     fn check_target(&self, offset: u64, length: u64, fresh: bool) -> io::Result<()> {

@@ -116,9 +116,10 @@ impl Places {
         clusters.start > 0 && !named && !meet(&bytes, &self.l1) && !meet(&bytes, &self.refcounts)
     }
 
-    /// A table of one cluster was written at `offset`.
-    pub(super) fn table_written(&mut self, offset: u64) {
-        self.written.insert(offset >> self.cluster_bits);
+    /// A table of one cluster was written at `offset`; whether that is new.
+    pub(super) fn table_written(&mut self, offset: u64) -> bool {
+        let cluster = offset >> self.cluster_bits;
+        self.found.binary_search(&cluster).is_err() && self.written.insert(cluster)
     }
 
     /// The header now says that the two tables stand there. What they leave is free.

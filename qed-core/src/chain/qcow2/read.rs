@@ -69,7 +69,7 @@ impl Qcow2Disk {
 
     /// What lies below `offset`: zeroes past its end.
     pub(super) fn read_below(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let size = self.below.as_ref().map_or(0, |below| below.size());
+        let size = self.below_size();
         let inside = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (inside, outside) = buffer.split_at_mut(inside.min(buffer.len()));
         outside.fill(0);

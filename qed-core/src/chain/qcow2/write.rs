@@ -43,6 +43,10 @@ impl Qcow2Disk {
         done.map_err(|error| self.named_error(error))
     }
 
+    pub(super) fn below_size(&self) -> u64 {
+        self.below.as_ref().map_or(0, |below| below.size())
+    }
+
     pub(super) fn force(&self, flags: Flags) -> Result<()> {
         if flags.contains(Flags::FUA) || self.settings.cache.writes_through() {
             return self.flush();
@@ -152,14 +156,15 @@ impl Qcow2Disk {
             self.settle_freed(&engine)?;
             let prepared = engine.prepare(start, end - start).map_err(failed)?;
             let inside = offset - start;
-            if prepared.is_new() {
+            let zero = run == Run::Zero || start >= self.below_size();
+            if prepared.is_new() && !(zero && self.file.is_untouched(prepared.offset())) {
                 overlay(&mut whole, part, inside);
                 let data = [IoSlice::new(&whole)];
                 self.file.write_data(&data, prepared.offset(), true).map_err(failed)?;
             } else {
-                // Another writer was faster, and has filled the cluster.
-                let data = [IoSlice::new(part)];
-                self.file.write_data(&data, prepared.offset() + inside, false).map_err(failed)?;
+                // It is filled: another writer was faster, or new space of the file is zeroes.
+                let (at, fresh) = (prepared.offset() + inside, prepared.is_new());
+                self.file.write_data(&[IoSlice::new(part)], at, fresh).map_err(failed)?;
             }
             return engine.commit(prepared).map_err(failed);
         }

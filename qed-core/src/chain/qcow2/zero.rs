@@ -53,7 +53,7 @@ impl Qcow2Disk {
 
     /// Zeroes the clusters of `start..end` by their entries. What reads as zeroes stays as it is.
     fn zero_clusters(&self, start: u64, end: u64, unmap: bool) -> Result<()> {
-        let below = self.below.as_ref().map_or(0, |below| below.size());
+        let below = self.below_size();
         let mut at = start;
         while at < end {
             let failed = |error| failure("zeroing", error).at(at);
@@ -75,7 +75,7 @@ impl Qcow2Disk {
 
     /// Zeroes bytes that cover no whole cluster.
     fn zero_part(&self, offset: u64, end: u64, flags: Flags) -> Result<()> {
-        let below = self.below.as_ref().map_or(0, |below| below.size());
+        let below = self.below_size();
         let mut at = offset;
         while at < end {
             let looked = self.engine()?.lookup(at, (end - at).min(PIECE));
