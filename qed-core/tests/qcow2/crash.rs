@@ -50,7 +50,7 @@ fn an_interrupted_writer_leaves_what_it_flushed() {
     }
 }
 
-fn one_of(found: &[u8], versions: &[Vec<u8>], what: &str) {
+pub(crate) fn one_of(found: &[u8], versions: &[Vec<u8>], what: &str) {
     let strange = |at: &usize| versions.iter().all(|version| version[*at] != found[*at]);
     if let Some(at) = (0..found.len()).find(strange) {
         panic!("{what}: {:#x} at {at} was never there", found[at]);

@@ -8,6 +8,7 @@ mod qemu;
 mod chains;
 mod crash;
 mod damage;
+mod power;
 mod reading;
 mod refusals;
 mod rig;
