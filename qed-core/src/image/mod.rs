@@ -14,6 +14,7 @@ mod zero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use buffers::all_zero;
 pub use extents::{Extent, ExtentKind, Extents};
 pub use flags::Flags;
 pub use info::{BackingInfo, Info};

@@ -2,8 +2,12 @@
 //!
 //! An image receives its backing file as a `dyn Source` and knows nothing of how chains are built.
 
+mod target;
+
 use crate::error::Result;
 use std::fmt;
+
+pub use target::Target;
 
 /// How a run of a source reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
