@@ -151,6 +151,22 @@ fn guarded(work: &(dyn Fn() -> Result<()> + Sync)) -> Result<()> {
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a worker panicked")))
 }
 
+/// Fails for a number of workers that nobody can mean.
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`].
+pub(super) fn check_workers(workers: usize) -> Result<()> {
+    if (1..=MAX_WORKERS).contains(&workers) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("workers is {workers}, not 1 to {MAX_WORKERS}")))
+}
+
 fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the operation was cancelled")
 }
+
+/// The default for the number of workers of an operation.
+pub const DEFAULT_WORKERS: usize = 8;
+/// The most workers that an operation may be asked for.
+pub const MAX_WORKERS: usize = 64;

@@ -43,6 +43,9 @@ def open(
 ) -> Image:
     """Open an image: `mode` is "r", or "r+" to write as well.
 
+    `format` is the format of the image itself, "qed" unless it is given. It is never guessed: ask
+    `probe` where an image comes from a friend.
+
     `backing_chain` names or gives the backing files, from the image's own downward; what the
     images say is then not looked at. `backing_directory` is where the names in the images lead,
     and nowhere else. Either stands in the place of `backing_policy`.
@@ -91,7 +94,7 @@ def convert(
     backing: Path | None = None,
     progress: Progress | None = None,
     **options: Unpack[CreateOptions],
-) -> None:
+) -> int:
     """Copy a disk into another one, whatever the formats.
 
     `source` is an open image, several that are put one behind the other, or a descriptor from
@@ -107,9 +110,10 @@ def convert(
 
     So many `workers` read and write at once; without `in_order` they write as they come. Runs of
     `sparse_size` zeroes take no space in the target; 0 writes every byte. `target_is_zero` promises
-    that an open target reads as zeroes. With `salvage`, what cannot be read becomes zeroes.
+    that an open target reads as zeroes. With `salvage`, what cannot be read becomes zeroes;
+    returns how many bytes that were.
     """
-    _qed.convert(
+    return _qed.convert(
         source,
         target,
         offset=_number(offset),

@@ -91,7 +91,7 @@ impl<'a> DiskFeed<'a> {
     fn is_hole(&self, at: &mut At, size: u64) -> Result<bool> {
         if at.offset >= at.run_end {
             let extent = match self.source.extent(at.offset, size - at.offset) {
-                Ok(extent) => (extent.length, extent.zero),
+                Ok(extent) => (extent.length, extent.reads_zero()),
                 // Reading tells what of it is lost.
                 Err(_) if self.salvage => (SALVAGED_AT_ONCE.min(size - at.offset), false),
                 Err(error) => return Err(error),

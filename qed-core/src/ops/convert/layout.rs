@@ -80,7 +80,9 @@ impl<'a> Layout<'a> {
         for index in 0..geometry.l1_entries_for(size) {
             job.check()?;
             let mut clusters = 0;
-            guest.runs_of(index, geometry, &mut |_, bytes| clusters += geometry.clusters_for(bytes))?;
+            guest.runs_of(index, geometry, &mut |_, bytes| {
+                clusters += geometry.clusters_for(bytes)
+            })?;
             if clusters > 0 {
                 spans.push((index, clusters));
                 let data = clusters.checked_mul(geometry.cluster_size());
@@ -237,7 +239,7 @@ impl Guest<'_> {
         while at < end {
             let extent = source.extent(at, end - at)?;
             let next = at.saturating_add(extent.length).min(end);
-            if !extent.zero {
+            if !extent.reads_zero() {
                 let first = at - geometry.in_cluster(at);
                 if first > run.end {
                     if !run.is_empty() {

@@ -20,13 +20,15 @@ mod zeroes;
 use std::fs::File;
 use std::path::Path;
 
-use super::create::CreateOptions;
-use super::work::{Job, Progress};
-use crate::error::{Error, Result};
-use crate::source::{Source, Target};
+use super::create::{CreateOptions, check_raw, geometry_of};
+use super::work::{DEFAULT_WORKERS, Job, Progress, check_workers};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::Geometry;
+use crate::source::{Format, Source, Target};
 use copy::{Copy, Manner};
 use feed::{DiskFeed, Feed, Piece, StreamFeed};
 use layout::{Guest, Layout};
+use new::Work;
 use parts::Parts;
 use pipe::{PipeReader, PipeWriter};
 
@@ -58,7 +60,7 @@ pub struct ConvertOptions {
     pub offset: u64,
     /// Bytes to copy; all that follow where it is not given. Of a stream, exactly so many.
     pub length: Option<u64>,
-    /// Threads that read and write, 1 to [`MAX_WORKERS`].
+    /// Threads that read and write, 1 to [`MAX_WORKERS`](crate::MAX_WORKERS).
     pub workers: usize,
     /// Writes follow one another in ascending order.
     pub in_order: bool,
@@ -100,7 +102,7 @@ pub fn convert(
     options: &ConvertOptions,
     progress: &mut Progress<'_>,
 ) -> Result<u64> {
-    options.check()?;
+    check_workers(options.workers)?;
     match source {
         ConvertSource::Disks(disks) => {
             let parts = Parts::new(&disks, options.offset, options.length)?;
@@ -128,9 +130,10 @@ fn from_disk(
             into_disk(&feed, source.size(), target, options, &job, progress)?;
         }
         ConvertTarget::New(path, create) => {
-            new::build(path, create, Some(source.size()), &feed, options, &job, progress)?;
+            let mut work = Work { options, job: &job, progress };
+            new::build(path, create, source.size(), &feed, &mut work)?;
         }
-        ConvertTarget::Stream(file, create) => match new::stream_geometry(&create)? {
+        ConvertTarget::Stream(file, create) => match stream_geometry(&create)? {
             None => {
                 let writer = PipeWriter::new(file, source.size(), &job);
                 into_stream(&feed, &writer, options, &job, progress)?;
@@ -159,9 +162,13 @@ fn from_stream(
             into_disk(&feed, options.length.unwrap_or(0), target, options, &job, progress)
         }
         ConvertTarget::New(path, create) => {
-            new::build(path, create, options.length, &feed, options, &job, progress)
+            let mut work = Work { options, job: &job, progress };
+            match options.length {
+                Some(length) => new::build(path, create, length, &feed, &mut work),
+                None => new::build_open_ended(path, create, &feed, &mut work),
+            }
         }
-        ConvertTarget::Stream(file, create) => match (new::stream_geometry(&create)?, options.length) {
+        ConvertTarget::Stream(file, create) => match (stream_geometry(&create)?, options.length) {
             (None, length) => {
                 let writer = PipeWriter::new(file, length.unwrap_or(u64::MAX), &job);
                 into_stream(&feed, &writer, options, &job, progress)
@@ -176,6 +183,28 @@ fn from_stream(
                 into_stream(&layout, &writer, options, &job, progress)
             }
         },
+    }
+}
+
+/// The geometry of a QED image that is streamed; none for a raw disk.
+fn stream_geometry(create: &CreateOptions) -> Result<Option<Geometry>> {
+    let applies = CreateOptions {
+        format: create.format,
+        cluster_size: create.cluster_size,
+        table_size: create.table_size,
+        ..CreateOptions::default()
+    };
+    if *create != applies {
+        let text = "a stream takes format, cluster_size and table_size, and no other option";
+        return Err(Error::invalid(text));
+    }
+    match create.format {
+        Format::Qed => geometry_of(create).map(Some),
+        Format::Raw => check_raw(create).map(|()| None),
+        Format::Qcow2 => {
+            let text = "a qcow2 image cannot be written as a stream; raw and qed can";
+            Err(Error::new(ErrorKind::Unsupported, text))
+        }
     }
 }
 
@@ -221,14 +250,6 @@ fn fill(
 }
 
 impl ConvertOptions {
-    fn check(&self) -> Result<()> {
-        if !(1..=MAX_WORKERS).contains(&self.workers) {
-            let text = format!("workers is {}, not 1 to {MAX_WORKERS}", self.workers);
-            return Err(Error::invalid(text));
-        }
-        Ok(())
-    }
-
     fn manner(&self, reads_zero: bool) -> Manner {
         Manner { in_order: self.in_order, reads_zero, sparse_size: self.sparse_size }
     }
@@ -239,9 +260,5 @@ fn part(buffer: &mut [u8], piece: Piece) -> Option<&mut [u8]> {
     buffer.get_mut(..usize::try_from(piece.length).ok()?)
 }
 
-/// The default for [`ConvertOptions::workers`].
-pub const DEFAULT_WORKERS: usize = 8;
-/// The most that [`ConvertOptions::workers`] may say.
-pub const MAX_WORKERS: usize = 64;
 /// The default for [`ConvertOptions::sparse_size`].
 pub const DEFAULT_SPARSE_SIZE: u64 = 4096;

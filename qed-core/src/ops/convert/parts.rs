@@ -1,7 +1,7 @@
 //! Several disks as one: put one behind the other, and of that a window.
 
 use crate::error::{Error, Result};
-use crate::source::{Source, SourceExtent};
+use crate::source::{Extent, Source};
 
 /// Disks one behind the other, as far as a window shows them.
 #[derive(Debug)]
@@ -33,7 +33,9 @@ impl<'a> Parts<'a> {
         });
         let size = size.ok_or_else(|| {
             let what = length.map_or("what follows".into(), |length| format!("{length} bytes"));
-            Error::invalid(format!("{what} at {offset} passes the end of the source of {end} bytes"))
+            Error::invalid(format!(
+                "{what} at {offset} passes the end of the source of {end} bytes"
+            ))
         })?;
         Ok(Self { disks: parts, offset, size })
     }
@@ -64,9 +66,10 @@ impl Source for Parts<'_> {
         Ok(())
     }
 
-    fn extent(&self, offset: u64, length: u64) -> Result<SourceExtent> {
+    fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
         let Some((disk, at, left)) = self.find(offset) else { return Err(past_end(offset)) };
-        disk.extent(at, length.min(left))
+        let extent = disk.extent(at, length.min(left))?;
+        Ok(Extent { offset, ..extent })
     }
 }
 

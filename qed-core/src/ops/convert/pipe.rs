@@ -125,7 +125,7 @@ impl Target for PipeWriter<'_> {
         // The copy takes turns: the lock is never waited for.
         let mut at = self.at.lock();
         if *at != offset {
-            let text = format!("a stream at {at} cannot be written at {offset}");
+            let text = format!("a stream at {} cannot be written at {offset}", *at);
             return Err(Error::new(ErrorKind::Internal, text));
         }
         self.put(buffer)?;

@@ -1,6 +1,6 @@
 //! Which parts of a buffer are zeroes, in units that are aligned on the disk.
 
-use crate::image::all_zero;
+use crate::source::all_zero;
 
 /// A part of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
