@@ -34,7 +34,7 @@ pub(crate) fn content(disk: &Disk) -> Vec<u8> {
 
 /// Bytes that say where they belong.
 pub(crate) fn pattern(seed: u64, length: u64) -> Vec<u8> {
-    let words = (0..length.div_ceil(8)).flat_map(|word| (seed << 40 | word + 1).to_le_bytes());
+    let words = (0..length.div_ceil(8)).flat_map(|word| ((seed << 40) | (word + 1)).to_le_bytes());
     words.take(usize::try_from(length).unwrap()).collect()
 }
 
