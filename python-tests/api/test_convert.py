@@ -6,15 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import pytest
 
 import qed
-from qed._options import Format
 from support.commands import Command
 from support.images import CLUSTER, pattern
 
 MIB = 1 << 20
+Format: TypeAlias = Literal["raw", "qed"]
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def drained(reader: int) -> Iterator[list[bytes]]:
     read: list[bytes] = []
 
     def drain() -> None:
-        with open(reader, "rb") as pipe:
+        with os.fdopen(reader, "rb") as pipe:
             read.append(pipe.read())
 
     thread = threading.Thread(target=drain)
@@ -59,7 +60,7 @@ def fed(data: bytes) -> Iterator[int]:
 
     def feed() -> None:
         try:
-            with open(writer, "wb") as pipe:
+            with os.fdopen(writer, "wb") as pipe:
                 pipe.write(data)
         except BrokenPipeError:
             pass  # who reads may stop early
