@@ -6,7 +6,7 @@ wants a value is its value, also where it begins with a dash. The standard libra
 same with other messages, and scripts for QEMU's tools compare these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from qed.cli._program import UsageError
 
@@ -15,11 +15,12 @@ Known = Mapping[str, bool]
 
 
 def split(
-    words: Sequence[str], known: Known, *, anywhere: bool = True
+    words: Sequence[str], known: Known, *, anywhere: bool = True, exact: Collection[str] = ()
 ) -> tuple[list[tuple[str, str | None]], list[str]]:
     """Return the options with their values, and the other words.
 
-    Without `anywhere` the first word that is no option ends the options.
+    Without `anywhere` the first word that is no option ends the options. Those of `exact` are not
+    abbreviated.
     """
     options: list[tuple[str, str | None]] = []
     others: list[str] = []
@@ -29,7 +30,7 @@ def split(
         if word == "--":
             return options, others + rest
         if word.startswith("--"):
-            options.append(_long(word, rest, known))
+            options.append(_long(word, rest, known, exact))
         elif word.startswith("-") and word != "-":
             options.extend(_cluster(word[1:], rest, known))
         elif anywhere:
@@ -39,9 +40,11 @@ def split(
     return options, others
 
 
-def _long(word: str, rest: list[str], known: Known) -> tuple[str, str | None]:
+def _long(
+    word: str, rest: list[str], known: Known, exact: Collection[str]
+) -> tuple[str, str | None]:
     typed, equals, value = word.partition("=")
-    name = _meant(typed, word, known)
+    name = _meant(typed, word, known, exact)
     if not known[name]:
         if equals:
             raise UsageError(f"option '{name}' doesn't allow an argument", by_getopt=True)
@@ -53,10 +56,10 @@ def _long(word: str, rest: list[str], known: Known) -> tuple[str, str | None]:
     return name, rest.pop(0)
 
 
-def _meant(typed: str, word: str, known: Known) -> str:
+def _meant(typed: str, word: str, known: Known, exact: Collection[str]) -> str:
     if typed in known:
         return typed
-    names = [name for name in known if name.startswith(typed)]
+    names = [name for name in known if name.startswith(typed) and name not in exact]
     if not names:
         raise UsageError(f"unrecognized option '{word}'", by_getopt=True)
     if len(names) > 1:

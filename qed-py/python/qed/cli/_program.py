@@ -15,12 +15,13 @@ POLICIES: tuple[Policy, ...] = ("deny", "beneath", "follow")
 
 
 class Failure(Exception):  # noqa: N818 - it is what a person reads, not what a program catches
-    """What goes wrong, in the words that are printed; `status` is how the command then ends.
+    """What goes wrong, in the words that are printed.
 
     `remarks` are further lines, which only QEMU's names print: `qed` says everything in one.
+    `status` is how the command then ends; without one the verb decides, mostly for 1.
     """
 
-    def __init__(self, text: str, *remarks: str, status: int = 1) -> None:
+    def __init__(self, text: str, *remarks: str, status: int | None = None) -> None:
         super().__init__(text)
         self.text = text
         self.remarks = remarks
@@ -34,7 +35,7 @@ class UsageError(Failure):
     """
 
     def __init__(self, text: str, *, by_getopt: bool = False) -> None:
-        super().__init__(text)
+        super().__init__(text, status=1)
         self.by_getopt = by_getopt
 
 

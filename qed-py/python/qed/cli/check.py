@@ -1,54 +1,66 @@
 """`qed check`: the structure of an image, without changing it."""
 
-import json
-import sys
-
 import qed
-from qed.cli._output import one_line
-from qed.cli._parser import Namespace, Parser, looking, require_qed
+from qed.cli import _command as command_line
+from qed.cli._command import Arguments, Command
+from qed.cli._opening import Named, UnknownFormat, find
+from qed.cli._output import json_text
+from qed.cli._program import Failure, Program
 
 CLEAN, FAILED, CORRUPT, LEAKS, NOT_SUPPORTED = 0, 1, 2, 3, 63
 
+CHECKED = ("qed",)
+"""Formats whose structure the library checks."""
 
-def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
-    parser.epilog = (
-        "exit status: 0 clean, 1 the check failed, 2 corruption, 3 leaked clusters only,\n"
-        "63 the file is not a QED image. Leaked clusters waste space and harm nothing.\n"
-        "Each corruption found is named on standard error (the first hundred)."
+
+def command(program: Program) -> Command:
+    """Return the verb."""
+    return Command(
+        program,
+        "check",
+        run,
+        [
+            command_line.quiet(),
+            command_line.format_option(),
+            command_line.image_options(),
+            command_line.output(),
+            command_line.force_share(),
+            command_line.cache("-T", "--cache", what="FILE"),
+            command_line.refused("-r", "--repair", value=True),
+            command_line.refused("--object", value=True),
+            command_line.file_argument(),
+        ],
+        summary="Check the structure of an image, without changing it.",
+        about="Exit status: 0 clean, 1 the check failed, 2 corruption, 3 leaked clusters only, 63 "
+        "the format has nothing to check. Leaked clusters waste space and harm nothing. Each "
+        "corruption found is named on standard error (the first hundred). No backing file is "
+        "opened.",
+        examples=["check disk.qed", "check -q disk.qed && echo sound"],
     )
-    parser.add_quiet()
-    parser.add_format()
-    parser.add_output()
-    parser.add_force_share()
-    parser.add_file(help="the image; it is not changed")
 
 
-def run(arguments: Namespace) -> int:
+def run(program: Program, arguments: Arguments) -> int:
     """Check and print the report; return what the status says about the image."""
-    require_qed(arguments)
+    file = command_line.one_file(arguments)
+    mode = command_line.checked_cache(arguments.cache, "source cache")
     try:
-        with looking(arguments) as options:
-            report = qed.check(arguments.file, **options)
-    except qed.NotQedError as error:
-        if arguments.format is not None:
-            raise
-        _complain(str(error))
-        return NOT_SUPPORTED
+        image = find(program, arguments, file, format_name=arguments.format, cache=mode)
+    except UnknownFormat as unknown:
+        raise Failure(unknown.text, status=NOT_SUPPORTED) from unknown
+    if image.format not in CHECKED:
+        raise Failure("This image format does not support checks", status=NOT_SUPPORTED)
+    with image.translated():
+        report = qed.check(image.path, **image.options)
     if not arguments.quiet:
         if arguments.output == "json":
-            print(json.dumps(_document(arguments.file, report), indent=4))
+            print(json_text(_document(image, report)))
         else:
             print("\n".join(_lines(report)))
             for finding in report.findings:
-                _complain(f"{arguments.file}: {finding}")
+                program.complain(f"{file}: {finding}")
     if report.first_check_error is not None:
-        _complain(f"{arguments.file}: {report.first_check_error}")
+        program.complain(f"{file}: {report.first_check_error}")
     return _status(report)
-
-
-def _complain(text: str) -> None:
-    print(f"qed: {one_line(text)}", file=sys.stderr)
 
 
 def _status(report: qed.CheckReport) -> int:
@@ -89,7 +101,7 @@ def _lines(report: qed.CheckReport) -> list[str]:
     return lines
 
 
-def _document(file: str, report: qed.CheckReport) -> dict[str, int | str]:
+def _document(image: Named, report: qed.CheckReport) -> dict[str, int | str]:
     """Return the JSON object: as in QEMU's, counts of nothing are left out but for the errors."""
     document: dict[str, int | str] = {"check-errors": report.check_errors}
     counts = {
@@ -103,4 +115,4 @@ def _document(file: str, report: qed.CheckReport) -> dict[str, int | str]:
         "leaks-fixed": report.leaks_fixed,
     }
     document |= {name: count for name, count in counts.items() if count}
-    return document | {"filename": file, "format": "qed"}
+    return document | {"filename": image.shown, "format": image.format}
