@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from qed._options import Format
 from qed.cli import _getopt
 from qed.cli._program import POLICIES, Failure, Program, UsageError
 
@@ -19,7 +20,7 @@ Arguments = SimpleNamespace
 
 Run = Callable[[Program, Arguments], int]
 
-FORMATS = ["qed", "qcow2", "raw"]
+FORMATS: tuple[Format, ...] = ("qed", "qcow2", "raw")
 CACHES = ["writeback", "none", "writethrough", "directsync", "unsafe"]
 
 
@@ -92,7 +93,9 @@ class Command(click.Command):
 
     def _ours(self) -> list[str]:
         """Return what QEMU's tools lack: it must not make an abbreviation of theirs ambiguous."""
-        return [name for option in self._options() if option.name == "policy" for name in option.opts]
+        return [
+            name for option in self._options() if option.name == "policy" for name in option.opts
+        ]
 
     def _long(self, options: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
         """Return the options by their long names: `--name=` takes any value, `-n` does not."""
@@ -226,6 +229,11 @@ def cache(*names: str, what: str, default: str = "writeback") -> click.Option:
     )
 
 
+def known_format(name: str | None) -> Format | None:
+    """Return the format of that name, if it is one."""
+    return next((known for known in FORMATS if known == name), None)
+
+
 def checked_cache(mode: str, kind: str) -> str:
     """Return the cache mode, if it is one."""
     if mode not in CACHES:
@@ -259,4 +267,3 @@ def _help_option() -> click.Option:
         callback=show,
         help="Show this text.",
     )
-

@@ -6,7 +6,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import qed
 from qed.cli._image_opts import pairs
 from qed.cli._output import printable
 from qed.cli._program import Failure, Program

@@ -7,9 +7,10 @@ value is written twice.
 from dataclasses import dataclass, field
 from typing import Any
 
+from qed._options import Format
 from qed.cli._program import Failure
 
-_FORMATS = ("qed", "qcow2", "raw")
+_FORMATS: tuple[Format, ...] = ("qed", "qcow2", "raw")
 _KEYS = (
     "driver",
     "filename",
@@ -29,7 +30,7 @@ class Description:
     """What `--image-opts` says about an image."""
 
     filename: str
-    format: str
+    format: Format
     read_only: bool
     force_share: bool
     options: dict[str, Any] = field(default_factory=dict)
@@ -54,8 +55,9 @@ def parse(words: str) -> Description:
     if driver is None:
         raise Failure("image options want a driver: " + ", ".join(_FORMATS))
     # The protocol alone is a raw disk: `driver=file,filename=x`.
-    format_name = "raw" if driver in ("file", "host_device") else driver
-    if format_name not in _FORMATS:
+    word = "raw" if driver in ("file", "host_device") else driver
+    format_name = next((known for known in _FORMATS if known == word), None)
+    if format_name is None:
         raise Failure(f"Unknown driver '{driver}'")
     if given.get("file.driver", "file") not in ("file", "host_device"):
         raise Failure(f"Unknown driver '{given['file.driver']}'")

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import qed
+from qed._options import Format
+from qed.cli import _command as command_line
 from qed.cli import _image_opts, _words
-from qed.cli._command import FORMATS, Arguments
+from qed.cli._command import Arguments
 from qed.cli._program import Failure, Program
 
 
@@ -28,7 +30,7 @@ class Named:
     shown: str
     """As it was typed, for messages and output."""
     path: str
-    format: str
+    format: Format
     options: dict[str, Any]
     """Options of the library's `open`: cache, locks, ..."""
     read_only: bool = False
@@ -94,14 +96,17 @@ def described(
     return Named(program, shown, image.filename, image.format, merged, image.read_only)
 
 
-def which_format(program: Program, path: str, given: str | None) -> str:
+def which_format(program: Program, path: str, given: str | None) -> Format:
     """Return the format: the one that is given, or the one whose mark the file bears."""
+    known = command_line.known_format(given)
+    if known is not None:
+        return known
     if given is not None:
-        if given in FORMATS:
-            return given
         if program.is_qemu:
             raise Failure(f"Could not open '{path}': Unknown driver '{given}'")
-        raise Failure(f"format '{given}' is not supported; known are {', '.join(FORMATS)}")
+        raise Failure(
+            f"format '{given}' is not supported; known are {', '.join(command_line.FORMATS)}"
+        )
     try:
         found = qed.probe(path)
     except qed.Error as error:
@@ -110,6 +115,16 @@ def which_format(program: Program, path: str, given: str | None) -> str:
     if found is None:
         raise UnknownFormat(f"{path}: neither QED nor qcow2 by its first bytes; -f says what it is")
     return found
+
+
+def layer_names(image: Named, disk: qed.Image) -> list[str]:
+    """Return the paths of an open chain from the top down, as a person would write them."""
+    names = [image.path]
+    for layer in disk.layers()[1:]:
+        path = layer.path or ""
+        # The library names the directory also where it is the current one.
+        names.append(path.removeprefix("./") if os.sep not in names[-1] else path)
+    return names
 
 
 def beside(file: str, name: str) -> str:

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from qed._options import Format
+
 Policy = Literal["deny", "beneath", "follow"]
 POLICIES: tuple[Policy, ...] = ("deny", "beneath", "follow")
 
@@ -47,9 +49,9 @@ class Program:
     """How messages begin and what help calls it: `qed`, `qed io`, `qemu-img`, `qemu-io`."""
     is_qemu: bool
     """Whether it speaks as QEMU's tool of that name does."""
-    create_format: str
+    create_format: Format
     """The format of a new image where none is asked for."""
-    unmarked_format: str | None
+    unmarked_format: Format | None
     """What a file is that has no format's mark, where none is given: "raw", or an error (None)."""
     policy: Policy
     """Which backing files are opened where neither `--backing` nor `QED_BACKING` says."""

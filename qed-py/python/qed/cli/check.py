@@ -9,9 +9,6 @@ from qed.cli._program import Failure, Program
 
 CLEAN, FAILED, CORRUPT, LEAKS, NOT_SUPPORTED = 0, 1, 2, 3, 63
 
-CHECKED = ("qed",)
-"""Formats whose structure the library checks."""
-
 
 def command(program: Program) -> Command:
     """Return the verb."""
@@ -47,15 +44,17 @@ def run(program: Program, arguments: Arguments) -> int:
         image = find(program, arguments, file, format_name=arguments.format, cache=mode)
     except UnknownFormat as unknown:
         raise Failure(unknown.text, status=NOT_SUPPORTED) from unknown
-    if image.format not in CHECKED:
+    if image.format == "raw":
         raise Failure("This image format does not support checks", status=NOT_SUPPORTED)
+    if image.format != "qed":
+        raise Failure(f"checking {image.format} images is not supported", status=NOT_SUPPORTED)
     with image.translated():
         report = qed.check(image.path, **image.options)
     if not arguments.quiet:
         if arguments.output == "json":
             print(json_text(_document(image, report)))
         else:
-            print("\n".join(_lines(report)))
+            print("\n".join(_lines(program, report)))
             for finding in report.findings:
                 program.complain(f"{file}: {finding}")
     if report.first_check_error is not None:
@@ -71,7 +70,7 @@ def _status(report: qed.CheckReport) -> int:
     return LEAKS if report.leaks else CLEAN
 
 
-def _lines(report: qed.CheckReport) -> list[str]:
+def _lines(program: Program, report: qed.CheckReport) -> list[str]:
     lines = []
     if report.corruptions:
         lines += [
@@ -96,23 +95,30 @@ def _lines(report: qed.CheckReport) -> list[str]:
             f"{report.fragmented_clusters * 100 / allocated:.2f}% fragmented, "
             "0.00% compressed clusters"
         )
-    if report.image_end_offset:
+    # QEMU does not say where a QED image's last cluster ends.
+    if report.image_end_offset and not program.is_qemu:
         lines.append(f"Image end offset: {report.image_end_offset}")
     return lines
 
 
 def _document(image: Named, report: qed.CheckReport) -> dict[str, int | str]:
-    """Return the JSON object: as in QEMU's, counts of nothing are left out but for the errors."""
-    document: dict[str, int | str] = {"check-errors": report.check_errors}
-    counts = {
-        "total-clusters": report.total_clusters,
-        "allocated-clusters": report.allocated_clusters,
-        "fragmented-clusters": report.fragmented_clusters,
+    """Return the JSON object, in QEMU's order; counts of nothing are left out but for errors."""
+    document: dict[str, int | str] = {
         "image-end-offset": report.image_end_offset,
+        "total-clusters": report.total_clusters,
         "corruptions": report.corruptions,
-        "leaks": report.leaks,
         "corruptions-fixed": report.corruptions_fixed,
+        "check-errors": report.check_errors,
+        "leaks": report.leaks,
         "leaks-fixed": report.leaks_fixed,
+        "allocated-clusters": report.allocated_clusters,
+        "filename": image.shown,
+        "format": image.format,
+        "fragmented-clusters": report.fragmented_clusters,
     }
-    document |= {name: count for name, count in counts.items() if count}
-    return document | {"filename": image.shown, "format": image.format}
+    hidden = ["image-end-offset"] if image.program.is_qemu else []
+    return {
+        name: value
+        for name, value in document.items()
+        if (value or name == "check-errors") and name not in hidden
+    }

@@ -1,13 +1,11 @@
 """`qed completions`: what makes a shell complete verbs, options and file names."""
 
-from typing import Any
-
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from qed.cli import COMPLETE_VARIABLE, VERBS, verbs
-from qed.cli import command as command_of
+from qed.cli import COMPLETE_VARIABLE, verbs
 from qed.cli import _command as command_line
+from qed.cli import command as command_of
 from qed.cli._command import Arguments, Command
 from qed.cli._program import Program, UsageError
 
@@ -29,7 +27,7 @@ def command(program: Program) -> Command:
             )
         ],
         summary="Print what makes a shell complete the command.",
-        about="bash: put  eval \"$(qed completions bash)\"  into ~/.bashrc. zsh: the same with zsh, "
+        about='bash: put  eval "$(qed completions bash)"  into ~/.bashrc. zsh: the same with zsh, '
         "into ~/.zshrc. fish: qed completions fish > ~/.config/fish/completions/qed.fish.",
         examples=["completions bash > /etc/bash_completion.d/qed"],
     )
@@ -63,6 +61,4 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in verbs(self.program):
             return None
-        if ctx.resilient_parsing and cmd_name not in ctx.meta.get("wanted", [cmd_name]):
-            return click.Command(cmd_name, short_help=VERBS[cmd_name])
         return command_of(self.program, cmd_name)

@@ -57,28 +57,33 @@ def run(program: Program, arguments: Arguments) -> int:
     where = f"{file}: "
     if not known:
         raise Failure(f"{where}Unknown file format '{arguments.format}'")
-    creation = _wanted(program, arguments, file, where)
+    creation = _wanted(program, arguments, where)
     if sizes:
         if creation.size is not None:
             raise Failure(f"{where}The image size must be specified only once")
         creation.size = size(program, sizes[0], "image size")
     if creation.backing is not None:
         _look_at_base(program, file, creation, arguments, where)
+    _create(program, file, creation, quiet=arguments.quiet)
+    return 0
+
+
+def _create(program: Program, file: str, creation: Creation, *, quiet: bool) -> None:
     if creation.size is None:
-        raise Failure(f"{where}Image creation needs a size parameter")
+        raise Failure(f"{file}: Image creation needs a size parameter")
     said = _creation.summary(file, creation, creation.size)
-    if program.is_qemu and not arguments.quiet:
+    # QEMU's tools announce what they are about to do, also where they then cannot.
+    if program.is_qemu and not quiet:
         print(said, flush=True)
     try:
         qed.create(file, creation.size, backing=creation.backing, **creation.keywords())
     except qed.Error as error:
         raise _words.creating(program, error, file) from error
-    if not program.is_qemu and not arguments.quiet:
+    if not program.is_qemu and not quiet:
         print(said)
-    return 0
 
 
-def _wanted(program: Program, arguments: Arguments, file: str, where: str) -> Creation:
+def _wanted(program: Program, arguments: Arguments, where: str) -> Creation:
     """Return what the options ask for; `-b` and `-F` go before their names in `-o`."""
     creation = _creation.read(program, arguments.format, arguments.options, where)
     for name in ("backing", "backing_format"):
@@ -100,25 +105,25 @@ def _look_at_base(
 ) -> None:
     """Make sure that the backing file is there; without a size the image is as large."""
     base = creation.backing or ""
-    path, format_name = beside(file, base), creation.backing_format
-    if format_name is not None and format_name not in command_line.FORMATS:
-        raise Failure(f"{where}Unknown driver '{format_name}'", "Could not open backing image.")
+    path, given = beside(file, base), creation.backing_format
+    if given is not None and given not in command_line.FORMATS:
+        raise Failure(f"{where}Unknown driver '{given}'", "Could not open backing image.")
     if arguments.backing_unsafe:
-        if format_name is None:
+        if given is None:
             raise Failure(f"{where}Backing file specified without backing format")
         return
     try:
-        format_name = format_name or qed.probe(path) or program.unmarked_format
-        if format_name is None:
+        found = command_line.known_format(given) or qed.probe(path) or program.unmarked_format
+        if found is None:
             raise Failure(f"{where}backing file {base} has no format's mark; -F says what it is")
         policy = program.backing_policy(arguments.policy)
-        with qed.open(path, format=format_name, backing_policy=policy) as disk:
+        with qed.open(path, format=found, backing_policy=policy) as disk:
             creation.size = disk.size if creation.size is None else creation.size
     except qed.Error as error:
         raise _words.creating_over(program, error, where, path) from error
-    if creation.backing_format is not None:
+    if given is not None:
         return
     if program.is_qemu:
-        detected = f"Detected format of {format_name}."
+        detected = f"Detected format of {found}."
         raise Failure(f"{where}Backing file specified without backing format", detected)
-    creation.backing_format = format_name
+    creation.backing_format = found

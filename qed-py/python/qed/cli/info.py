@@ -7,7 +7,7 @@ from typing import Any
 import qed
 from qed.cli import _command as command_line
 from qed.cli._command import Arguments, Command
-from qed.cli._opening import Named, beside, find
+from qed.cli._opening import Named, beside, find, layer_names
 from qed.cli._output import human_size, json_text, printable
 from qed.cli._program import Program
 
@@ -53,10 +53,10 @@ def run(program: Program, arguments: Arguments) -> int:
 def _chain(image: Named, arguments: Arguments) -> Iterator[Named]:
     """Give the image and its backing files, from the top down, as the policy allows."""
     with image.open(policy=arguments.policy) as disk:
-        names = disk.layers()
+        layers = list(zip(layer_names(image, disk), disk.layers(), strict=True))
     yield image
-    for layer in names[1:]:
-        yield replace(image, shown=layer.path, path=layer.path, format=layer.format)
+    for path, layer in layers[1:]:
+        yield replace(image, shown=path, path=path, format=layer.format)
 
 
 def _facts(image: Named) -> qed.Info:

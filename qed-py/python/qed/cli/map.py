@@ -7,7 +7,7 @@ from typing import NamedTuple
 import qed
 from qed.cli import _command as command_line
 from qed.cli._command import Arguments, Command
-from qed.cli._opening import Named, find
+from qed.cli._opening import find, layer_names
 from qed.cli._output import printable
 from qed.cli._program import Failure, Program
 from qed.cli._sizes import size
@@ -89,24 +89,24 @@ def run(program: Program, arguments: Arguments) -> int:
         if arguments.output == "json":
             _print_json(runs)
         else:
-            files = disk.layers() if isinstance(disk, qed.Image) else []
-            _print_table(runs, [image.path, *(layer.path for layer in files[1:])])
+            _print_table(
+                runs, layer_names(image, disk) if isinstance(disk, qed.Image) else [image.path]
+            )
     return 0
 
 
 def _runs(disk: qed.Image | qed.Layer, start: int, length: int) -> Iterator[Run]:
-    if isinstance(disk, qed.Image):
-        for part in disk.map(start, length):
-            data, absent = part.kind == "data", part.kind == "absent"
-            place = part.depth, not absent, not data, data, part.compressed, part.file_offset
-            yield Run(part.offset, part.length, *place)
-        return
-    # What one layer leaves to nobody reads as zeroes; what it leaves to another is not known.
-    backed = disk.info().backing is not None
-    for own in disk.extents(start, length):
-        data, absent = own.kind == "data", own.kind == "unallocated"
-        zero = not data and not (absent and backed)
-        yield Run(own.offset, own.length, 0, not absent, zero, data, False, own.file_offset)
+    through = isinstance(disk, qed.Image)
+    extents = (
+        disk.map(start, length) if isinstance(disk, qed.Image) else disk.extents(start, length)
+    )
+    # What is left to nobody reads as zeroes; what one layer leaves to another is not known.
+    absent_is_zero = through or disk.info().backing is None
+    for extent in extents:
+        data, absent = extent.kind == "data", extent.kind == "unallocated"
+        zero = not data and (absent_is_zero or not absent)
+        place = extent.depth, not absent, zero, data, extent.compressed, extent.file_offset
+        yield Run(extent.offset, extent.length, *place)
 
 
 def _joined(runs: Iterator[Run]) -> Iterator[Run]:
