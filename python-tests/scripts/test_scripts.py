@@ -24,7 +24,7 @@ def both(tmp_path: Path) -> Both:
 def test_a_script_cannot_tell_whose_tools_it_runs(both: Both, script: Path) -> None:
     theirs, ours = both.run("sh", script)
     assert theirs.out or theirs.err, "the script says nothing that could be compared"
-    assert "not found\n" not in theirs.err, "the script itself is wrong"
+    assert not re.search(r"\.sh: .*(not found|yntax)", theirs.err), "the script itself is wrong"
     if declared_difference(script) is None:
         assert str(ours) == str(theirs)
     else:
@@ -59,17 +59,18 @@ def test_the_two_sides_run_different_programs(both: Both, tool: str) -> None:
     [
         (
             "4 KiB, 1 ops; 00.00 sec (6.895 MiB/sec and 1765.0412 ops/sec)",
-            "4 KiB, 1 ops; TIME sec (RATES)",
+            "4 KiB, 1 ops; TIME (RATES)",
         ),
         ("0 bytes, 1 ops; 00.01 sec (0 bytes/sec and 17.2 ops/sec)", None),
-        ("512 bytes, 1 ops; 01:02.03 sec (inf EiB/sec and inf ops/sec)", None),
+        ("512 bytes, 1 ops; 0:19:27.11 (56.152353 bytes/sec and 0.0009 ops/sec)", None),
+        ("512 bytes, 1 ops; 00.00 sec (inf EiB/sec and inf ops/sec)", None),
         ("qemu-io> 512,1,0:00:00.00,9844828.581,19228.181", "qemu-io> 512,1,TIME,RATES"),
         ("/a/b/c/disk.qed is there", "DIRECTORY/disk.qed is there"),
     ],
 )
 def test_times_rates_and_places_are_filtered(line: str, expected: str | None) -> None:
     shown = filtered(line, Path("/a/b/c"))
-    assert shown == (expected or re.sub(r"; .*", "; TIME sec (RATES)", line))
+    assert shown == (expected or re.sub(r"; .*", "; TIME (RATES)", line))
     assert filtered(f"{line}\n{line}\n", Path("/a/b/c")) == f"{shown}\n{shown}\n"
 
 
@@ -84,7 +85,7 @@ def test_times_rates_and_places_are_filtered(line: str, expected: str | None) ->
         "1/16 = 6.25% allocated, 0.00% fragmented, 0.00% compressed clusters",
         "    (100.00/100%)",
         "512,1,0,12.5,3",
-        "Sleeping 00.10 seconds",
+        "4 KiB, 1 ops; 00.00 sec",
     ],
 )
 def test_nothing_else_is_filtered(line: str) -> None:

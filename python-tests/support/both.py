@@ -21,14 +21,15 @@ NAMES = ("qemu-img", "qemu-io")
 # A guard against tools that wait for input or for each other, not a claim about speed.
 PATIENCE_S = 120
 
-_TIME = re.compile(r"\b(?:\d+:)*\d+\.\d+ sec\b")
-_RATES = re.compile(
-    r"\((?:[\d.]+|inf|nan) (?:[KMGTPE]iB|bytes)/sec and (?:[\d.]+|inf|nan) ops/sec\)"
+_NUMBER = r"(?:[\d.]+|inf|nan)"
+# What a request prints: requests, time, rates. The time of an hour and more has another form.
+_WORDS = re.compile(
+    r"; (?:\d+\.\d+ sec|\d+:\d\d:\d\d\.\d\d) "
+    rf"\({_NUMBER} (?:[KMGTPE]iB|bytes)/sec and {_NUMBER} ops/sec\)$",
+    re.M,
 )
-# What `-C` prints: bytes, requests, time, bytes and requests a second.
-_COMMAS = re.compile(
-    r"^(.*?\d+,\d+),\d+:\d\d:\d\d\.\d\d,(?:[\d.]+|inf|nan),(?:[\d.]+|inf|nan)$", re.M
-)
+# What it prints with `-C`: bytes, requests, time, bytes and requests a second.
+_COMMAS = re.compile(rf"(\b\d+,\d+),\d+:\d\d:\d\d\.\d\d,{_NUMBER},{_NUMBER}$", re.M)
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ class Transcript:
 def filtered(text: str, directory: Path) -> str:
     """Leave out where the run stood, its times and its rates, and nothing else."""
     text = text.replace(str(directory), "DIRECTORY")
-    text = _TIME.sub("TIME sec", text)
-    text = _RATES.sub("(RATES)", text)
+    text = _WORDS.sub("; TIME (RATES)", text)
     return _COMMAS.sub(r"\1,TIME,RATES", text)
 
 
