@@ -1,4 +1,4 @@
-# What dd refuses.
+# What dd refuses, and that it leaves no target.
 qemu-img create -q -f raw source.raw 1M
 qemu-img dd; echo "status $?"
 qemu-img dd if=source.raw; echo "status $?"

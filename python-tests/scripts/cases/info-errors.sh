@@ -1,4 +1,4 @@
-# What info refuses.
+# What info refuses, in what words.
 qemu-img create -q -f raw disk.raw 1M
 qemu-img info; echo "status $?"
 qemu-img info nowhere.qed; echo "status $?"

@@ -9,8 +9,8 @@ qemu-io -c length nowhere.qed; echo "status $?"
 for cache in writeback writethrough unsafe nosuch; do
     qemu-io -t "$cache" -c 'write -P 1 0 512' disk.qed; echo "status $?"
 done
-qemu-io --image-opts -c length driver=qed,file.driver=file,file.filename=disk.qed; echo "status \
-    $?"
+qemu-io --image-opts -c length driver=qed,file.driver=file,file.filename=disk.qed; \
+    echo "status $?"
 qemu-io --image-opts -r -c 'write 0 512' driver=qed,file.filename=disk.qed; echo "status $?"
 qemu-io --nosuch disk.qed > usage.txt 2> messages.txt; echo "status $?"
 grep nosuch messages.txt

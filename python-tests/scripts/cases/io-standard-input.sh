@@ -1,5 +1,4 @@
-# Commands on standard input: prompts, blank lines, comments, several in turn, no newline at \
-    the end.
+# Commands on standard input: prompts, blank lines, comments, a last line without its end.
 qemu-img create -q -f qed disk.qed 1M
 printf 'write -P 3 0 64k\n\n   \nread -P 3 0 64k\nlength\n' | qemu-io disk.qed; echo "status $?"
 printf '# a comment\nlength\n  length\nlength  \n\tlength\n' | qemu-io disk.qed; echo "status $?"

@@ -1,4 +1,4 @@
-# What map refuses.
+# What map refuses, in what words.
 qemu-img create -q -f qed disk.qed 1M
 qemu-img map; echo "status $?"
 qemu-img map nowhere.qed; echo "status $?"
