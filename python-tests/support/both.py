@@ -54,13 +54,13 @@ def filtered(text: str, directory: Path) -> str:
 
 
 class Side:
-    """One set of tools under QEMU's names, and a directory in which they work."""
+    """A set of tools, under whatever names, and the directory in which they work."""
 
-    def __init__(self, root: Path, programs: dict[str, str]) -> None:
+    def __init__(self, root: Path, programs: dict[str, str], directory: Path | None = None) -> None:
         self.tools = root / "bin"
-        self.directory = root / "work"
         self.tools.mkdir(parents=True)
-        self.directory.mkdir()
+        self.directory = root / "work" if directory is None else directory
+        self.directory.mkdir(exist_ok=directory is not None)
         for name, program in programs.items():
             (self.tools / name).symlink_to(program)
 
@@ -106,16 +106,18 @@ class Side:
         return [path for path in self.directory.rglob("*") if not path.is_dir()]
 
     def _program(self, name: str) -> str:
-        return str(self.tools / name) if name in NAMES else name
+        tool = self.tools / name
+        return str(tool) if tool.exists() else name
 
 
 class Both:
-    """QEMU's tools and libqed's, each in an empty directory below `root`."""
+    """QEMU's tools and libqed's, each in an empty directory below `root`, or both in one."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, shared: bool = False) -> None:
         reference = {name: tool(name, root).program[0] for name in NAMES}
         self.qemu = Side(root / "qemu", reference)
-        self.qed = Side(root / "qed", dict.fromkeys(NAMES, qed_script()))
+        directory = self.qemu.directory if shared else None
+        self.qed = Side(root / "qed", dict.fromkeys(NAMES, qed_script()), directory)
 
     def run(self, *words: str | Path, stdin: bytes = b"") -> tuple[Transcript, Transcript]:
         """Run the same words on both sides, QEMU's first."""
