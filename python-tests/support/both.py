@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +70,7 @@ class Side:
         path = f"{self.tools}{os.pathsep}{os.environ['PATH']}"
         return kept | {"PATH": path, "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
 
-    def start(
-        self, *words: str | Path, preexec: Callable[[], None] | None = None
-    ) -> "subprocess.Popen[bytes]":
+    def start(self, *words: str | Path) -> "subprocess.Popen[bytes]":
         """Start a program in a process group of its own, its three streams being pipes."""
         return subprocess.Popen(
             [self._program(str(words[0])), *words[1:]],
@@ -83,7 +80,6 @@ class Side:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=preexec,
         )
 
     def run(self, *words: str | Path, stdin: bytes = b"") -> Transcript:
@@ -98,12 +94,13 @@ class Side:
 
     def transcript(self, status: int, out: bytes, err: bytes) -> Transcript:
         """Return what a finished run amounts to, filtered."""
-        files = sorted(str(path.relative_to(self.directory)) for path in self._files())
         out_text, err_text = (filtered(os.fsdecode(text), self.directory) for text in (out, err))
-        return Transcript(status, out_text, err_text, tuple(files))
+        return Transcript(status, out_text, err_text, self.files())
 
-    def _files(self) -> list[Path]:
-        return [path for path in self.directory.rglob("*") if not path.is_dir()]
+    def files(self) -> tuple[str, ...]:
+        """Return the names of the files in the directory, wherever below it."""
+        files = [path for path in self.directory.rglob("*") if not path.is_dir()]
+        return tuple(sorted(str(path.relative_to(self.directory)) for path in files))
 
     def _program(self, name: str) -> str:
         tool = self.tools / name
