@@ -58,6 +58,14 @@ def creating_over(program: Program, error: qed.Error, where: str, path: str) -> 
     return Failure(f"{where}{reason}", *remarks, "Could not open backing image.")
 
 
+def copying(error: qed.Error, target: str) -> Failure:
+    """Return where a copy into `target` failed, as QEMU's tool says it."""
+    doing = "writing" if error.filename == target else "reading"
+    where = "" if error.offset is None else f" at byte {error.offset}"
+    reason = os.strerror(error.errno) if error.errno and error.kind == "io" else _sentence(error)
+    return Failure(f"error while {doing}{where}: {reason}")
+
+
 def ours(error: OSError) -> Failure:
     """Return the library's sentence."""
     text = str(error)
