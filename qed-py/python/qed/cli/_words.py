@@ -50,11 +50,13 @@ def creating(program: Program, error: qed.Error, path: str) -> Failure:
     return Failure(f"{path}: {_sentence(error)}")
 
 
-def creating_over(program: Program, error: qed.Error, where: str, path: str) -> Failure:
+def creating_over(
+    program: Program, error: qed.Error, where: str, *, path: str, format_name: str
+) -> Failure:
     """Return why `path` is no backing file for the image that `where` names."""
     if not program.is_qemu:
         return ours(error)
-    reason, *remarks = _reason(error, path, "", False)
+    reason, *remarks = _reason(error, path, format_name, False)
     return Failure(f"{where}{reason}", *remarks, "Could not open backing image.")
 
 
