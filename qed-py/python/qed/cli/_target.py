@@ -38,6 +38,8 @@ class New:
     path: str | None
     """Where; None for standard output."""
     cache: str = "writeback"
+    doing: str = "converting"
+    """What fails where it cannot be made, in the words of QEMU's tool."""
 
     @property
     def messages(self) -> TextIO:
@@ -74,8 +76,7 @@ class New:
             return _words.copying(error, path)
         failure = _words.creating(self.program, error, path)
         reason = failure.text.removeprefix(f"{path}: ")
-        where = f"{path}: error while converting {self.creation.format}: "
-        return Failure(where + reason, *failure.remarks)
+        return Failure(f"{path}: error while {self.doing}: {reason}", *failure.remarks)
 
 
 @dataclass(frozen=True)

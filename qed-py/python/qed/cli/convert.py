@@ -205,4 +205,4 @@ def _new(program: Program, arguments: Arguments, target: str, target_format: For
             raise Failure("Use of backing file requires explicit backing format")
     mode = command_line.checked_cache(arguments.target_cache, "cache")
     path = None if target == STREAM and not program.is_qemu else target
-    return New(program, creation, path, mode)
+    return New(program, creation, path, mode, doing=f"converting {target_format}")

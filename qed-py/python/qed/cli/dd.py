@@ -58,7 +58,8 @@ def run(program: Program, arguments: Arguments) -> int:
         start = min(skip, disk.size)
         left = disk.size - start
         length = left if count is None else min(left, count * block)
-        target = New(program, Creation(target_format, options={}), given["of"])
+        new = Creation(target_format, options={})
+        target = New(program, new, given["of"], doing="creating output image")
         target.copy([disk], {"offset": start, "length": length})
     return 0
 
