@@ -322,9 +322,7 @@ def test_a_shorter_disk_counts_as_padded_unless_comparing_strictly(
     with qed.open(path, "r+") as longer:
         qed.convert(source, longer)
         assert qed.compare(source, longer).identical
-        assert qed.compare(longer, source, strict=True) == qed.Comparison(
-            False, "size", 10 * MIB
-        )
+        assert qed.compare(longer, source, strict=True) == qed.Comparison(False, "size", 10 * MIB)
         longer.pwrite(b"x", 11 * MIB)
         assert qed.compare(source, longer) == qed.Comparison(False, "content", 11 * MIB)
 

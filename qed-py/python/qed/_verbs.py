@@ -145,8 +145,7 @@ def compare(
     """
     with ExitStack() as opened:
         first, second = (
-            disk if isinstance(disk, Image) else opened.enter_context(open(disk))
-            for disk in (a, b)
+            disk if isinstance(disk, Image) else opened.enter_context(open(disk)) for disk in (a, b)
         )
         return _qed.compare(first, second, strict=strict, workers=workers, progress=progress)
 
