@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.both import Both, filtered
+from support.both import Both, filtered, insist_same
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.sh"))
 
@@ -27,7 +27,7 @@ def test_a_script_cannot_tell_whose_tools_it_runs(both: Both, script: Path) -> N
     assert theirs.out or theirs.err, "the script says nothing that could be compared"
     assert not re.search(r"\.sh: .*(not found|yntax)", theirs.err), "the script itself is wrong"
     if head_line(script, "differs") is None:
-        assert str(ours) == str(theirs)
+        insist_same(theirs, ours)
     else:
         expected = head_line(script, "ours")
         assert expected is not None

@@ -5,6 +5,7 @@ its own to work in. What may differ between two runs of one program is filtered 
 stood, how long a request took, how fast that is. Everything else has to be the same.
 """
 
+import difflib
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from support.commands import tool
 
@@ -123,8 +126,16 @@ class Both:
     def agree(self, *words: str | Path, stdin: bytes = b"") -> Transcript:
         """Insist that both sides say, answer and leave the same; return what that is."""
         theirs, ours = self.run(*words, stdin=stdin)
-        assert str(ours) == str(theirs), words
+        insist_same(theirs, ours)
         return theirs
+
+
+def insist_same(theirs: Transcript, ours: Transcript) -> None:
+    """Fail where libqed's run is not QEMU's, and show in which lines."""
+    if ours != theirs:
+        texts = (str(theirs).splitlines(), str(ours).splitlines())
+        diff = difflib.unified_diff(*texts, "QEMU", "libqed", n=1, lineterm="")
+        pytest.fail("\n".join(diff), pytrace=False)
 
 
 def qed_script() -> str:

@@ -25,7 +25,9 @@ pub use image::{
 };
 pub use meta::{Rule, Rules, Trust};
 pub use ops::{
-    CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check, check_file,
-    check_storage, create, create_file, format_storage, parse_size,
+    CheckReport, CompareOptions, ConvertOptions, ConvertSource, ConvertTarget, CreateOptions,
+    CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference, MAX_WORKERS, NamedOptions,
+    OptionValue, Progress, check, check_file, check_storage, compare, convert, create, create_file,
+    format_storage, parse_size,
 };
-pub use source::{Extent, ExtentKind, Extents, Format};
+pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

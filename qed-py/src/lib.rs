@@ -10,6 +10,7 @@ mod backing;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
+mod convert;
 #[allow(unsafe_code)]
 mod descriptor;
 mod errors;
@@ -19,6 +20,7 @@ mod functions;
 mod image;
 mod layer;
 mod options;
+mod progress;
 mod results;
 
 use pyo3::prelude::*;
@@ -26,6 +28,8 @@ use pyo3::prelude::*;
 /// The native half of the package `qed`.
 #[pymodule(gil_used = false)]
 mod _qed {
+    #[pymodule_export]
+    use crate::convert::{compare, convert};
     #[pymodule_export]
     use crate::extents::Extents;
     #[pymodule_export]

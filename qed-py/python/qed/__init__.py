@@ -31,14 +31,15 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Extent, Info, LayerName
-from qed._verbs import check, create, info, inspect, open, probe
+from qed._results import CheckReport, Comparison, Extent, Info, LayerName
+from qed._verbs import check, compare, convert, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
 
 __all__ = [
     "CancelledError",
     "CheckReport",
+    "Comparison",
     "CorruptError",
     "DamagedError",
     "Error",
@@ -62,6 +63,8 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "check",
+    "compare",
+    "convert",
     "create",
     "info",
     "inspect",

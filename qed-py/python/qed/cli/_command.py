@@ -167,22 +167,21 @@ def format_option(*names: str, what: str = "FILE") -> click.Option:
     )
 
 
-def new_format(program: Program, *names: str, what: str) -> click.Option:
-    """Declare the format of an image that is created."""
+def new_format(program: Program, *names: str, what: str, preset: bool = True) -> click.Option:
+    """Declare the format of an image that is created; without `preset` the verb sets it."""
     return option(
         *names,
         metavar="FMT",
-        default=program.create_format,
+        default=program.create_format if preset else None,
         help=f"Format of {what}: {', '.join(FORMATS)} ({program.create_format}).",
         shell_complete=completing(FORMATS),
     )
 
 
-def new_options() -> click.Option:
+def new_options(*names: str) -> click.Option:
     """Declare `-o`."""
     return option(
-        "-o",
-        "--options",
+        *(names or ("-o", "--options")),
         metavar="NAME=VALUE,...",
         multiple=True,
         help="Options of the new image; 'help' lists them; a comma in a value is written twice.",

@@ -80,17 +80,14 @@ class Program:
     def report(self, failure: Failure, verb: str | None = None) -> None:
         """Print why the command ends: one line, under QEMU's names as many as it prints."""
         hint = " ".join([self.name, *filter(None, [verb])])
+        usage = isinstance(failure, UsageError)
         if not self.is_qemu:
-            where = f"{verb}: " if verb else ""
-            tried = f" (try '{hint} --help')" if isinstance(failure, UsageError) else ""
-            self.complain(f"{where}{failure.text}{tried}")
+            where = f"{verb}: " if usage and verb else ""
+            self.complain(f"{where}{failure.text}" + usage * f" (try '{hint} --help')")
             return
-        remarks = failure.remarks
-        if isinstance(failure, UsageError):
-            remarks = (f"Try '{hint} --help' for more info",)
-        named = self.named(hint) if isinstance(failure, UsageError) and failure.by_getopt else self
-        named.complain(failure.text)
-        for remark in remarks:
+        by_getopt = isinstance(failure, UsageError) and failure.by_getopt
+        (self.named(hint) if by_getopt else self).complain(failure.text)
+        for remark in [f"Try '{hint} --help' for more info"] if usage else failure.remarks:
             print(remark, file=sys.stderr)
 
 

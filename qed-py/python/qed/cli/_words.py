@@ -50,12 +50,22 @@ def creating(program: Program, error: qed.Error, path: str) -> Failure:
     return Failure(f"{path}: {_sentence(error)}")
 
 
-def creating_over(program: Program, error: qed.Error, where: str, path: str) -> Failure:
+def creating_over(
+    program: Program, error: qed.Error, where: str, *, path: str, format_name: str
+) -> Failure:
     """Return why `path` is no backing file for the image that `where` names."""
     if not program.is_qemu:
         return ours(error)
-    reason, *remarks = _reason(error, path, "", False)
+    reason, *remarks = _reason(error, path, format_name, False)
     return Failure(f"{where}{reason}", *remarks, "Could not open backing image.")
+
+
+def copying(error: qed.Error, target: str) -> Failure:
+    """Return where a copy into `target` failed, as QEMU's tool says it."""
+    doing = "writing" if error.filename == target else "reading"
+    where = "" if error.offset is None else f" at byte {error.offset}"
+    reason = os.strerror(error.errno) if error.errno and error.kind == "io" else _sentence(error)
+    return Failure(f"error while {doing}{where}: {reason}")
 
 
 def ours(error: OSError) -> Failure:

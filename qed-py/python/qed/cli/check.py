@@ -5,7 +5,7 @@ from qed.cli import _command as command_line
 from qed.cli._command import Arguments, Command
 from qed.cli._opening import Named, UnknownFormat, find
 from qed.cli._output import json_text
-from qed.cli._program import Failure, Program
+from qed.cli._program import Failure, Program, UsageError
 
 CLEAN, FAILED, CORRUPT, LEAKS, NOT_SUPPORTED = 0, 1, 2, 3, 63
 
@@ -23,7 +23,7 @@ def command(program: Program) -> Command:
             command_line.output(),
             command_line.force_share(),
             command_line.cache("-T", "--cache", what="FILE"),
-            command_line.refused("-r", "--repair", value=True),
+            command_line.option("-r", "--repair", hidden=True, help="Not supported."),
             command_line.refused("--object", value=True),
             command_line.file_argument(),
         ],
@@ -39,6 +39,11 @@ def command(program: Program) -> Command:
 def run(program: Program, arguments: Arguments) -> int:
     """Check and print the report; return what the status says about the image."""
     file = command_line.one_file(arguments)
+    if arguments.repair not in (None, "leaks", "all"):
+        wrong = f"'leaks' or 'all' not '{arguments.repair}'"
+        raise UsageError(f"--repair (-r) expects {wrong}")
+    if arguments.repair is not None:
+        raise Failure("--repair is not supported: check changes nothing")
     mode = command_line.checked_cache(arguments.cache, "source cache")
     try:
         image = find(program, arguments, file, format_name=arguments.format, cache=mode)

@@ -75,6 +75,9 @@ def _create(program: Program, file: str, creation: Creation, *, quiet: bool) -> 
     # QEMU's tools announce what they are about to do, also where they then cannot.
     if program.is_qemu and not quiet:
         print(said, flush=True)
+    if program.is_qemu and creation.backing is None:
+        # The format of a backing file that there is none of means nothing to QEMU's tools.
+        creation.backing_format = None
     try:
         qed.create(file, creation.size, backing=creation.backing, **creation.keywords())
     except qed.Error as error:
@@ -120,7 +123,9 @@ def _look_at_base(
         with qed.open(path, format=found, backing_policy=policy) as disk:
             creation.size = disk.size if creation.size is None else creation.size
     except qed.Error as error:
-        raise _words.creating_over(program, error, where, path) from error
+        raise _words.creating_over(
+            program, error, where, path=path, format_name=given or ""
+        ) from error
     if given is not None:
         return
     if program.is_qemu:
