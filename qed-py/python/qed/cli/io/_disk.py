@@ -79,8 +79,13 @@ def known_format(word: str) -> Format | None:
 
 def describe(program: Program, source: Source, words: str) -> Source:
     """Return `source` with what the option string `words` says."""
-    if all(key != "driver" for key, _ in _image_opts.pairs(words)):
-        words = f"driver={_marked(program, source, words)},{words}"
+    named = dict(_image_opts.pairs(words))
+    path = named.get("file.filename") or named.get("filename")
+    if path is None and program.is_qemu:
+        missing = 'A block device must be specified for "file"'
+        raise source.failure(missing if "driver" in named else "Must specify either driver or file")
+    if path is not None and "driver" not in named:
+        words = f"driver={_find_format(program, replace(source, path=path))[0]},{words}"
     try:
         image = _image_opts.parse(words)
     except Failure as failure:
@@ -97,14 +102,6 @@ def describe(program: Program, source: Source, words: str) -> Source:
         cache=options.pop("cache", source.cache),
         options=source.options | options,
     )
-
-
-def _marked(program: Program, source: Source, words: str) -> Format:
-    named = dict(_image_opts.pairs(words))
-    path = named.get("file.filename") or named.get("filename")
-    if path is None:
-        raise source.failure("Must specify either driver or file")
-    return _find_format(program, replace(source, path=path))[0]
 
 
 class Disk:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from qed.cli.io._language import Run
     from qed.cli.io._session import Session
 
-_LARGEST_SIGNAL = (1 << 31) - 1
 _PREALLOCATIONS = ("off", "metadata", "falloc", "full")
 
 
@@ -52,7 +51,7 @@ def abort(session: "Session", request: Request) -> None:
 def sigraise(session: "Session", request: Request) -> None:
     """`sigraise`."""
     word = request.operands[0]
-    if number(word) > _LARGEST_SIGNAL:
+    if number(word) > signal.NSIG:
         raise Wrong(f"signal argument '{word}' is too large to be a valid signal")
     session.settle_order()
     if 0 < number(word) < signal.NSIG:
@@ -61,7 +60,7 @@ def sigraise(session: "Session", request: Request) -> None:
 
 def truncate(session: "Session", request: Request) -> None:
     """`truncate`: refused, since the library resizes no images."""
-    if len(request.operands) != 1:
+    if not request.operands:
         raise Misuse
     if request.values.get("m", "off") not in _PREALLOCATIONS:
         raise Failure(f"Invalid preallocation mode '{request.values['m']}'")

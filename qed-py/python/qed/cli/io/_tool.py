@@ -1,5 +1,6 @@
 """The tool's own options: qemu-io's, with `--backing` and, for `qed io`, `-q`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,32 +97,34 @@ def _named(program: Program, source: Source, format_word: str | None) -> Source:
 
 def _apply(program: Program, arguments: Arguments, source: Source, name: str, value: str) -> Source:
     """Take one option."""
-    switches = _SWITCHES.get(name)
-    if switches is not None:
-        return replace(source, **switches)
-    if name == "--cmd":
-        arguments.commands.append(value)
-    elif name == "--help":
-        raise HelpWanted
-    elif name == "--version":
-        raise VersionWanted
-    elif name == "--quiet":
-        arguments.quiet = True
-    elif name == "--cache":
-        return replace(source, cache=cache_mode(value))
-    elif name == "--aio":
-        return replace(source, aio=aio_mode(value))
-    elif name == "--discard":
-        return replace(source, options=source.options | {"discard": discard_mode(value)})
-    elif name == "--backing":
-        return replace(source, policy=program.backing_policy(value))
-    elif name == "--object":
-        raise Failure("--object is not supported: there is nothing an object could be for")
-    elif name == "--trace":
-        program.complain(f"warning: trace event '{value}' does not exist")
+    if name in _SWITCHES:
+        return replace(source, **_SWITCHES[name])
+    if name in _VALUES:
+        field_name, read = _VALUES[name]
+        return replace(source, **{field_name: read(value)})
+    match name:
+        case "--help":
+            raise HelpWanted
+        case "--version":
+            raise VersionWanted
+        case "--cmd":
+            arguments.commands.append(value)
+        case "--quiet":
+            arguments.quiet = True
+        case "--backing":
+            return replace(source, policy=program.backing_policy(value))
+        case "--object":
+            raise Failure("--object is not supported: there is nothing an object could be for")
+        case "--trace":
+            program.complain(f"warning: trace event '{value}' does not exist")
     return source
 
 
+_VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "--cache": ("cache", cache_mode),
+    "--aio": ("aio", aio_mode),
+    "--discard": ("options", lambda word: {"discard": discard_mode(word)}),
+}
 _SWITCHES: dict[str, dict[str, Any]] = {
     "--read-only": {"read_only": True},
     "--snapshot": {"snapshot": True},

@@ -237,9 +237,9 @@ def _from_file(name: str, length: int) -> bytes:
             data = file.read(length)
     except OSError as error:
         raise Complaint(f"{name}: {error.strerror}") from error
-    if not data and length:
+    if not data:
         raise Complaint(f"{name}: file is empty")
-    return (data * (length // len(data) + 1))[:length] if data else b""
+    return (data * (length // len(data) + 1))[:length]
 
 
 def _tell(
