@@ -605,8 +605,10 @@ def test_commands_of_the_command_line_end_the_same(both: Both, group: str) -> No
 
 @pytest.mark.parametrize(
     "line",
-    ["write 0 4k", "write 0", "write 0 foo", "read 2M 1", "read -P 1 0 1", "aio_read 2M 1"]
-    + ["foo", "quit", "q", "flush", "", " ", "\tlength", "length\r", "quit\n", "a\0b"],
+    [
+        *("write 0 4k", "write 0", "write 0 foo", "read 2M 1", "read -P 1 0 1", "aio_read 2M 1"),
+        *("foo", "quit", "q", "flush", "", " ", "\tlength", "length\r", "quit\n", "a\0b"),
+    ],
 )
 def test_a_command_alone_ends_with_the_same_status(both: Both, line: str) -> None:
     both.agree("qemu-io", "a.qed", stdin=line.encode())

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 
 import qed
-from qed.cli._program import Program, UsageError
+from qed.cli._program import Failure, Program, UsageError
 from qed.cli.io._session import Session
 from qed.cli.io._tool import Arguments, HelpWanted, VersionWanted, parse, usage
 
@@ -21,7 +21,7 @@ _CHUNK = 1 << 16
 def main(words: list[str], program: Program) -> int:
     """Run the tool; return the exit status."""
     try:
-        arguments = parse(words, program)
+        return _run(program, parse(words, program))
     except HelpWanted:
         print(usage(program), end="")
         return 0
@@ -29,12 +29,21 @@ def main(words: list[str], program: Program) -> int:
         print(f"{program.name} version {qed.__version__}{' (libqed)' if program.is_qemu else ''}")
         return 0
     except UsageError as error:
-        if not program.is_qemu:
-            raise
-        program.complain(error.text)
-        print(usage(program), end="")
+        return _report_usage(program, error)
+    except Failure as failure:
+        program.report(failure)
         return 1
-    return _run(program, arguments)
+
+
+def _report_usage(program: Program, error: UsageError) -> int:
+    """Say that the command line makes no sense; qemu-io shows its usage on standard output."""
+    if not program.is_qemu:
+        program.report(error)
+        return 1
+    if error.by_getopt:
+        program.complain(error.text)
+    print(usage(program), end="")
+    return 1
 
 
 def _run(program: Program, arguments: Arguments) -> int:

@@ -97,10 +97,12 @@ class Session:
 
     def close(self) -> None:
         """Close the disk, if one is open, when its requests have ended."""
-        self.finish_requests()
         disk, self.disk = self.disk, None
-        if disk is not None:
-            disk.close()
+        try:
+            self.finish_requests()
+        finally:
+            if disk is not None:
+                disk.close()
 
     def submit(self, request: Callable[[], str]) -> None:
         """Start a request; what it returns is printed when it has ended."""
