@@ -39,11 +39,12 @@ def options(letters: str) -> st.SearchStrategy[list[str]]:
 
 def command(name: str, letters: str, *, pattern: bool, most: int = 1) -> st.SearchStrategy[str]:
     """Return commands of one name; its operands may be wrong in number and in value."""
-    filled = st.one_of(st.just([]), bytes_.map(lambda byte: ["-P", byte]))
+    unfilled: st.SearchStrategy[list[str]] = st.just([])
+    filled = st.one_of(unfilled, bytes_.map(lambda byte: ["-P", byte]))
     return st.builds(
         lambda found, fill, offset, sizes: " ".join([name, *found, *fill, offset, *sizes]),
         options(letters),
-        filled if pattern else st.just([]),
+        filled if pattern else unfilled,
         offsets,
         st.lists(lengths, min_size=0 if name == "alloc" else 1, max_size=most).map(_no_empty_part),
     )

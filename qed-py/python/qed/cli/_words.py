@@ -97,7 +97,7 @@ def _reason(error: qed.Error, path: str, format_name: str, writing: bool) -> lis
 
 def _is_about_a_file(error: qed.Error) -> bool:
     return isinstance(error, qed.NotFoundError | qed.PermissionDeniedError) or (
-        isinstance(error, qed.RefusedError) and "directory" in str(error.strerror)
+        isinstance(error, qed.RefusedError) and "is a directory" in str(error.strerror)
     )
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import qed
-from qed._options import Format
 from qed.cli import _image_opts, _words
-from qed.cli._program import Failure, Program
+from qed.cli._program import Failure, Format, Program
 
 FORMATS: tuple[Format, ...] = ("qed", "qcow2", "raw")
 CACHES = ("writeback", "none", "writethrough", "directsync", "unsafe")

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qed._options import Format
 from qed.cli import _getopt
-from qed.cli._program import Failure, Program, UsageError
+from qed.cli._program import Failure, Format, Program, UsageError
 from qed.cli.io._disk import (
     FORMATS,
     Source,
