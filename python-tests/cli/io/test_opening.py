@@ -7,6 +7,7 @@ import pytest
 
 from support.both import Both
 from support.commands import tool
+from support.images import l2_entry, put_word
 
 LOOK = ("-c", "info", "-c", "length", "-c", "read -P 7 64k 512", "-c", "write 0 512")
 
@@ -88,6 +89,7 @@ OPENINGS = {
     "options, no name": ["--image-opts", *LOOK, "driver=qed"],
     "options, bad switch": ["--image-opts", *LOOK, "driver=qed,file.filename=a.qed,read-only=x"],
     "options, nothing": ["--image-opts", *LOOK],
+    "damaged": ["-r", *LOOK, "-c", "aio_read 64k 512", "-c", "readv 0 1M", "damaged.qed"],
     "open": ["-c", "open a.qed", *LOOK],
     "open read-only": ["-c", "open -r a.qed", *LOOK],
     "open raw": ["-c", "open -o driver=raw a.raw", *LOOK],
@@ -128,6 +130,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (where / "a.raw").write_bytes(b"\7" * (1 << 20))
     image.ok("create", "-q", "-f", "qed", "-b", "a.raw", "-F", "raw", "overlay.qed")
     image.ok("create", "-qu", "-f", "qed", "-b", "gone.raw", "-F", "raw", "orphan.qed", "1M")
+    shutil.copy(where / "a.qed", where / "damaged.qed")
+    put_word(where / "damaged.qed", l2_entry(where / "damaged.qed", 1), 1 << 40)
     (where / "directory").mkdir()
     (where / "empty").touch()
     return where

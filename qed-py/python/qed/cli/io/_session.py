@@ -3,6 +3,7 @@
 Whatever ends a command early is an exception, and becomes its output here alone.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -87,7 +88,10 @@ class Session:
         if isinstance(error, qed.Error) and not self.program.is_qemu:
             self.settle_order()
             self.program.complain(str(error))
-        return Wrong(f"{label} failed: {os.strerror(error.errno or 0)}")
+        # QEMU has no number for damage.
+        damaged = self.program.is_qemu and isinstance(error, qed.CorruptError)
+        number = errno.EINVAL if damaged else error.errno or 0
+        return Wrong(f"{label} failed: {os.strerror(number)}")
 
     def open(self, source: Source) -> None:
         """Open a disk."""

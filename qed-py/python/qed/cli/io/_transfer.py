@@ -5,7 +5,6 @@ that passes the end of the disk fails before any buffer is made for it.
 """
 
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -233,7 +232,7 @@ def _kept(byte: int, length: int) -> bytes:
 def _from_file(name: str, length: int) -> bytes:
     """Return what the file holds, as often as it takes."""
     try:
-        with Path(name).open("rb") as file:
+        with open(name, "rb") as file:  # noqa: PTH123 - importing pathlib takes long
             data = file.read(length)
     except OSError as error:
         raise Complaint(f"{name}: {error.strerror}") from error
