@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qed.cli.io._session import Session
 
 _SECTOR = 512
+_QCOW2_ENTRY = 8
 
 
 def length(session: "Session", request: Request) -> None:
@@ -30,8 +31,16 @@ def info(session: "Session", request: Request) -> None:
     session.say(
         f"format name: {disk.image.format}\n"
         f"cluster size: {human(cluster_size)}\n"
-        f"vm state offset: {human(0)}\n"
+        f"vm state offset: {human(_vm_state_offset(disk, cluster_size))}\n"
     )
+
+
+def _vm_state_offset(disk: Disk, cluster_size: int) -> int:
+    """Return where saved machine states would begin: in qcow2, where no L1 entry of the disk is."""
+    if disk.image.format != "qcow2" or not cluster_size:
+        return 0
+    span = cluster_size * (cluster_size // _QCOW2_ENTRY)
+    return -(-disk.size // span) * span
 
 
 def alloc(session: "Session", request: Request) -> None:
