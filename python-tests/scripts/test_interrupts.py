@@ -36,7 +36,12 @@ def interrupted(
 ) -> Transcript:
     """Start, wait, send SIGINT to the process group, and return what came of it."""
     with side.start(*words) as process:
-        until(process)
+        try:
+            until(process)
+        except BaseException:
+            # It would go on for minutes.
+            process.kill()
+            raise
         os.killpg(process.pid, signal.SIGINT)
         # Standard input stays open: it is the signal that must end the command.
         status = process.wait(PATIENCE_S)
@@ -57,7 +62,7 @@ def test_a_copy_is_given_up(side: Side, program: str, target: str, verb: str) ->
     before = side.files()
     with Watch(side.directory, CREATED) as watch:
         words = (program, verb, "-f", "qed", "-O", target, *names)
-        done = interrupted(side, *words, until=lambda _: watch.wait("target"))
+        done = interrupted(side, *words, until=lambda _: watch.wait(".qed-create"))
     assert done.left == before
 
 

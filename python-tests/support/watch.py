@@ -38,11 +38,11 @@ class Watch:
         os.close(self._queue)
 
     def wait(self, name: str) -> None:
-        """Return as soon as it has happened to the file of this name."""
+        """Return as soon as it has happened to a file whose name begins so."""
         ready = select.poll()
         ready.register(self._queue, select.POLLIN)
         while ready.poll(_PATIENCE_MS):
-            if name in self._names():
+            if any(found.startswith(name) for found in self._names()):
                 return
         raise TimeoutError(f"nothing happened to {name}")
 
