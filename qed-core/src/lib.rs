@@ -25,6 +25,7 @@ pub use image::{
     ImageSettings, Info,
 };
 pub use meta::{Rule, Rules, Trust};
+pub use ops::bench;
 pub use ops::{
     CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check, check_file,
     check_storage, create, create_file, format_storage, parse_size,

@@ -1,5 +1,6 @@
 //! Operations on whole images, and the options by name that every face shares.
 
+pub mod bench;
 mod check;
 mod create;
 mod options;

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Rank {
+    /// The line of a benchmark's requests.
+    Bench,
     /// The gate before the session's first change.
     Session,
     /// The file's growth: one `set_len` at a time.
