@@ -7,6 +7,7 @@
 
 mod arguments;
 mod backing;
+mod bench;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
@@ -26,6 +27,8 @@ use pyo3::prelude::*;
 /// The native half of the package `qed`.
 #[pymodule(gil_used = false)]
 mod _qed {
+    #[pymodule_export]
+    use crate::bench::bench;
     #[pymodule_export]
     use crate::extents::Extents;
     #[pymodule_export]

@@ -11,6 +11,7 @@ with qed.open("disk.qed", "r+") as image:
 import os as _os
 
 from qed import _qed
+from qed._bench import BenchResult, Latency, bench
 from qed._errors import (
     CancelledError,
     CorruptError,
@@ -37,6 +38,7 @@ from qed._verbs import check, create, info, inspect, open, probe
 __version__ = _qed.__version__
 
 __all__ = [
+    "BenchResult",
     "CancelledError",
     "CheckReport",
     "CorruptError",
@@ -49,6 +51,7 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "LatchedError",
+    "Latency",
     "Layer",
     "LockedError",
     "NoSpaceError",
@@ -60,6 +63,7 @@ __all__ = [
     "RefusedError",
     "UnsupportedError",
     "__version__",
+    "bench",
     "check",
     "create",
     "info",

@@ -1,8 +1,9 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import Buffer, disjoint_base
 
+from qed._bench import BenchResult
 from qed._options import BackingSource, Path, PathOrDescriptor
 from qed._results import CheckReport, Extent, Info
 
@@ -12,6 +13,7 @@ __all__ = [
     "Layer",
     "__version__",
     "after_fork_in_child",
+    "bench",
     "check",
     "create",
     "error_kinds",
@@ -76,6 +78,13 @@ class Extents(Iterator[Extent]):
     def __iter__(self) -> Self: ...
     def __next__(self) -> Extent: ...
 
+def bench(
+    image: Image,
+    trace: bytes | None,
+    trace_name: Path | None,
+    progress: Callable[[int, int], object] | None,
+    **options: Any,
+) -> BenchResult: ...
 def create(
     path: PathOrDescriptor, size: int | None, backing: Path | None, **options: Any
 ) -> None: ...

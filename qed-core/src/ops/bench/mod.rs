@@ -21,6 +21,10 @@ pub use report::Report;
 
 use crate::error::{Error, Result};
 use crate::image::{Flags, Image};
+use std::ops::ControlFlow;
+
+/// Hears of the steps begun and of all there are; a break cancels.
+pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
 
 /// What a benchmark sends its requests to. Any thread may call it.
 pub trait Target: Sync {
@@ -127,16 +131,18 @@ impl Settings {
 
 /// Sends `plan` to `target` and tells how long that took.
 ///
-/// `progress` is called on this thread, ten times a second, with the steps begun and all there are.
+/// `progress` is called on this thread, ten times a second.
 ///
 /// # Errors
-/// Settings that make no sense, the earliest request that failed, or what `progress` returned: it
-/// ends the run. Requests in flight are waited for.
+/// Settings that make no sense; the earliest request that failed; [`ErrorKind::Cancelled`] where
+/// `progress` breaks off. Requests in flight are waited for.
+///
+/// [`ErrorKind::Cancelled`]: crate::ErrorKind::Cancelled
 pub fn run(
     target: &dyn Target,
     plan: &Plan,
     settings: &Settings,
-    progress: &mut dyn FnMut(u64, u64) -> Result<()>,
+    progress: &mut Progress<'_>,
 ) -> Result<Report> {
     let in_flight = settings.in_flight(plan)?;
     threads::run(target, plan, in_flight, settings.pattern, progress)

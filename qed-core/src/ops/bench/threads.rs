@@ -1,15 +1,15 @@
 //! The runner that makes blocking calls: a thread for each request in flight.
 //!
 //! The caller's thread does no I/O: it starts the others, lets them begin together, and reports
-//! progress until they are done. A request that fails stops the run; those in flight are waited for.
+//! progress until they are done. A request that fails stops the run, once those in flight are done.
 
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Target;
 use super::gate::Gate;
 use super::plan::{Kind, Plan, Request};
 use super::report::Report;
+use super::{Progress, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Flags;
 use crate::storage::AlignedBuffer;
@@ -49,7 +49,7 @@ pub(super) fn run(
     plan: &Plan,
     in_flight: u64,
     pattern: u8,
-    progress: &mut dyn FnMut(u64, u64) -> Result<()>,
+    progress: &mut Progress<'_>,
 ) -> Result<Report> {
     let mut data = AlignedBuffer::new(buffer_length(plan.longest_write())?);
     data.fill(pattern);
@@ -66,9 +66,6 @@ pub(super) fn run(
         let count = workers.len() as u64;
         let begun = shared.open(count);
         let watched = started.and_then(|()| shared.watch(count, plan.steps(), progress));
-        if watched.is_err() {
-            shared.gate.stop();
-        }
         let (report, ended) = (collect(workers), shared.doors.lock().last_gone);
         watched?;
         let elapsed = ended.map_or(Duration::ZERO, |ended| ended.duration_since(begun));
@@ -108,18 +105,15 @@ impl Shared<'_> {
         while doors.ready < count {
             self.changed.wait(&mut doors);
         }
+        let begun = Instant::now();
         doors.open = true;
         self.changed.notify_all();
-        Instant::now()
+        begun
     }
 
     /// Reports progress until all threads are gone, or until it is told to stop.
-    fn watch(
-        &self,
-        count: u64,
-        steps: u64,
-        progress: &mut dyn FnMut(u64, u64) -> Result<()>,
-    ) -> Result<()> {
+    fn watch(&self, count: u64, steps: u64, progress: &mut Progress<'_>) -> Result<()> {
+        let _stop = Stop(&self.gate);
         loop {
             let gone = {
                 let mut doors = self.doors.lock();
@@ -128,9 +122,12 @@ impl Shared<'_> {
                 }
                 doors.gone == count
             };
-            progress(self.gate.begun(), steps)?;
+            let cancelled = progress(self.gate.begun(), steps).is_break();
             if gone {
                 return Ok(());
+            }
+            if cancelled {
+                return Err(Error::new(ErrorKind::Cancelled, "the benchmark was cancelled"));
             }
         }
     }
@@ -199,6 +196,15 @@ impl Drop for Gone<'_> {
         doors.gone += 1;
         doors.last_gone = Some(Instant::now());
         self.0.changed.notify_all();
+    }
+}
+
+/// Lets nothing more begin, also where a caller's function panics.
+struct Stop<'a>(&'a Gate<'a>);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
