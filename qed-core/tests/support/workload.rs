@@ -10,7 +10,7 @@ use super::guest::{BACKING, Call, GuestModel, SECTOR, Value, pattern};
 use super::oracle::Judge;
 use super::script::fresh_image;
 use super::structure::Shape;
-use qed_core::source::{Source, SourceExtent};
+use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::{Fault, Log, MemoryStorage, Recorder, Storage, Trigger};
 use qed_core::{Flags, Image, ImageSettings};
 use std::collections::BTreeSet;
@@ -308,8 +308,9 @@ impl Source for Backing {
         Ok(())
     }
 
-    fn extent(&self, _: u64, length: u64) -> qed_core::Result<SourceExtent> {
-        Ok(SourceExtent { length, zero: false })
+    fn extent(&self, offset: u64, length: u64) -> qed_core::Result<Extent> {
+        let kind = ExtentKind::Data { file_offset: Some(offset) };
+        Ok(Extent { offset, length, kind, depth: 0 })
     }
 }
 

@@ -32,7 +32,7 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Extent, Info
+from qed._results import CheckReport, Extent, Info, LayerName
 from qed._verbs import check, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
@@ -53,6 +53,7 @@ __all__ = [
     "LatchedError",
     "Latency",
     "Layer",
+    "LayerName",
     "LockedError",
     "NoSpaceError",
     "NotFoundError",
