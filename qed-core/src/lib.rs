@@ -26,7 +26,7 @@ pub use image::{
 pub use meta::{Rule, Rules, Trust};
 pub use ops::bench;
 pub use ops::{
-    CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check, check_file,
-    check_storage, create, create_file, format_storage, parse_size,
+    CheckReport, CreateOptions, CreateSpec, Layout, NamedOptions, OptionValue, Shares, check,
+    check_file, check_storage, create, create_file, format_storage, layout, parse_size,
 };
 pub use source::{Extent, ExtentKind, Extents, Format};

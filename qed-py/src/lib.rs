@@ -19,6 +19,7 @@ mod fork;
 mod functions;
 mod image;
 mod layer;
+mod layout;
 mod options;
 mod results;
 
@@ -39,6 +40,8 @@ mod _qed {
     use crate::image::Image;
     #[pymodule_export]
     use crate::layer::Layer;
+    #[pymodule_export]
+    use crate::layout::layout;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

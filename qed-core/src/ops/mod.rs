@@ -3,10 +3,12 @@
 pub mod bench;
 mod check;
 mod create;
+mod layout;
 mod options;
 mod size;
 
 pub use check::{CheckReport, check, check_file, check_storage};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
+pub use layout::{Layout, Shares, layout};
 pub use options::{NamedOptions, OptionValue};
 pub use size::parse_size;

@@ -4,6 +4,7 @@ from typing import Any, Final, Literal, Self, final
 from typing_extensions import Buffer, disjoint_base
 
 from qed._bench import BenchResult
+from qed._layout import Layout
 from qed._options import BackingSource, Path, PathOrDescriptor
 from qed._results import CheckReport, Extent, Info, LayerName
 
@@ -17,6 +18,7 @@ __all__ = [
     "check",
     "create",
     "error_kinds",
+    "layout",
     "parse_size",
     "probe",
 ]
@@ -93,6 +95,7 @@ def create(
     path: PathOrDescriptor, size: int | None, backing: Path | None, **options: Any
 ) -> None: ...
 def check(path: PathOrDescriptor, **options: Any) -> CheckReport: ...
+def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
 def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...
 def error_kinds() -> list[str]: ...

@@ -19,9 +19,11 @@ pub use histogram::Histogram;
 pub use plan::{Kind, Pattern, Plan, Request};
 pub use report::Report;
 
-use crate::error::{Error, Result};
-use crate::image::{Flags, Image};
 use std::ops::ControlFlow;
+
+use crate::chain::Disk;
+use crate::error::{Error, Result};
+use crate::image::Flags;
 
 /// Hears of the steps begun and of all there are; a break cancels.
 pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
@@ -57,7 +59,7 @@ pub trait Target: Sync {
     fn flush(&self) -> Result<()>;
 }
 
-impl Target for Image {
+impl Target for Disk {
     fn size(&self) -> u64 {
         Self::size(self)
     }
