@@ -5,7 +5,15 @@ from typing import Unpack
 
 from qed import _qed
 from qed._image import Image, Layer
-from qed._options import BackingSource, CreateOptions, OpenOptions, Path, PathOrDescriptor, Size
+from qed._options import (
+    BackingSource,
+    CreateOptions,
+    Format,
+    OpenOptions,
+    Path,
+    PathOrDescriptor,
+    Size,
+)
 from qed._results import CheckReport, Info
 
 
@@ -67,6 +75,6 @@ def check(path: PathOrDescriptor, **options: Unpack[OpenOptions]) -> CheckReport
     return _qed.check(path, **options)
 
 
-def probe(path: PathOrDescriptor) -> str | None:
+def probe(path: PathOrDescriptor) -> Format | None:
     """Return "qed" or "qcow2" where the first bytes announce it, else None. Raw has no mark."""
     return _qed.probe(path)

@@ -1,0 +1,10 @@
+# What info says of a raw, a QED and a qcow2 image, with the format given and found.
+qemu-img create -q -f raw disk.raw 1M
+qemu-img create -q -f qed disk.qed 1G
+qemu-img create -q -f qcow2 disk.qcow2 10G
+for format in raw qed qcow2; do
+    qemu-img info "disk.$format" > info.txt; echo "status $?"
+    grep -v 'disk size' info.txt
+    qemu-img info -f "$format" "disk.$format" > info.txt; echo "status $?"
+    grep -v 'disk size' info.txt
+done
