@@ -18,7 +18,10 @@ LINES = [
     "-Z info",
     "-T",
     "help",
-    *(f"{verb} --nosuch" for verb in ("info", "check", "create", "map", "compare", "convert", "dd")),
+    *(
+        f"{verb} --nosuch"
+        for verb in ("info", "check", "create", "map", "compare", "convert", "dd")
+    ),
     *(f"{verb} -f" for verb in ("info", "check", "create", "map", "compare", "convert", "dd")),
     *(f"{verb} -f nosuch disk.qed x" for verb in ("compare", "convert")),
     *(f"{verb} -f nosuch disk.qed" for verb in ("info", "check", "map")),

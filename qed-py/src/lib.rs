@@ -46,4 +46,7 @@ mod _qed {
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const BENCH_MAX_IN_FLIGHT: u64 = qed_core::bench::MAX_IN_FLIGHT;
 }

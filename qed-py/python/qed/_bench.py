@@ -17,6 +17,9 @@ from qed._results import _Result
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
+MAX_IN_FLIGHT: int = _qed.BENCH_MAX_IN_FLIGHT
+"""Requests in flight at most."""
+
 
 class BenchOptions(TypedDict, total=False):
     """What `bench` takes beside the image and a trace."""

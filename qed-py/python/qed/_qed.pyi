@@ -9,6 +9,7 @@ from qed._options import BackingSource, Path, PathOrDescriptor
 from qed._results import CheckReport, Extent, Info, LayerName
 
 __all__ = [
+    "BENCH_MAX_IN_FLIGHT",
     "Extents",
     "Image",
     "Layer",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 __version__: Final[str]
+BENCH_MAX_IN_FLIGHT: Final[int]
 
 @disjoint_base
 class Image:

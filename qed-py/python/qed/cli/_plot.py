@@ -13,7 +13,7 @@ import qed
 from qed import _qed
 from qed._layout import Layout
 from qed.cli._output import human_size, printable
-from qed.cli._svg import Box, Svg, runs
+from qed.cli._svg import Box, Look, Svg, runs
 
 DATA, ZERO, NOTHING, REST = "#0072b2", "#f0b030", "#f2f2f2", "#444"
 """Blue and orange of Okabe and Ito's palette; almost white; hatched grey."""
@@ -88,7 +88,7 @@ def _frame(svg: Svg, info: qed.Info) -> None:
     """Draw the square, its grid, both axes and their names."""
     bottom = _TOP + _SIDE
     svg.rectangle(_LEFT, _TOP, _SIDE, _SIDE, fill="#fff")
-    labels = {"font_size": 12, "fill": _GREY}
+    labels: Look = {"font_size": 12, "fill": _GREY}
     below = bottom + _GAP + _BAND
     for share, label in _ticks(info.virtual_size):
         x = _LEFT + share * _SIDE
@@ -102,7 +102,7 @@ def _frame(svg: Svg, info: qed.Info) -> None:
         svg.add("path", d=f"M{edge} {y:.1f}h-5", stroke=_GREY, fill="none")
         svg.text(edge - 9, round(y + 4, 1), label, text_anchor="end", **labels)
     middle = _LEFT + _SIDE // 2
-    names = {"font_size": 14, "fill": "#000", "text_anchor": "middle"}
+    names: Look = {"font_size": 14, "fill": "#000", "text_anchor": "middle"}
     svg.text(middle, below + 42, "offset on the guest's disk", **names)
     turned = f"rotate(-90 24 {_TOP + _SIDE // 2})"
     svg.text(24, _TOP + _SIDE // 2, "offset in the file", transform=turned, **names)
@@ -139,7 +139,7 @@ def _cells(svg: Svg, layout: Layout, info: qed.Info) -> None:
             svg.boxes(boxes[shade], fill=colour, stroke=colour)
     svg.rectangle(_LEFT, _TOP, _SIDE, _SIDE, fill="none", stroke=_GREY)
     if not any(map(len, boxes)):
-        middle = {"text_anchor": "middle", "font_size": 18, "fill": "#777"}
+        middle: Look = {"text_anchor": "middle", "font_size": 18, "fill": "#777"}
         svg.text(_LEFT + _SIDE // 2, _TOP + _SIDE // 2, _facts(layout), **middle)
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from xml.sax.saxutils import escape, quoteattr
 
 Number = int | float
+Look = dict[str, Number | str]
+"""Attributes of an element."""
 Box = tuple[int, int, int, int]
 """Column, row, width and height."""
 
@@ -20,14 +22,14 @@ class Svg:
             f"<desc>{escape(description)}</desc>",
         ]
 
-    def add(self, name: str, text: str | None = None, **attributes: Number | str) -> None:
+    def add(self, name: str, **attributes: Number | str) -> None:
         """Add an element; `_` in an attribute's name is a dash."""
-        end = "/>" if text is None else f">{escape(text)}</{name}>"
-        self._lines.append(f"<{name}{_attributes(attributes)}{end}")
+        self._lines.append(f"<{name}{_attributes(attributes)}/>")
 
     def text(self, x: Number, y: Number, text: str, **attributes: Number | str) -> None:
         """Add a line of text."""
-        self.add("text", text, x=x, y=y, **attributes)
+        look = _attributes({"x": x, "y": y, **attributes})
+        self._lines.append(f"<text{look}>{escape(text)}</text>")
 
     def rectangle(
         self, x: Number, y: Number, width: Number, height: Number, **attributes: Number | str
