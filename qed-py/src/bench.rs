@@ -3,12 +3,12 @@
 use crate::arguments::{self, Bytes};
 use crate::errors;
 use crate::image::Image;
+use crate::progress::Reporter;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
 use qed_core::bench::{Histogram, Pattern, Plan, Report, Settings, run};
 use qed_core::{Error, Result};
-use std::ops::ControlFlow;
 
 /// Keywords that say how requests are sent.
 const HOW: &[&str] = &["depth", "threads", "drain", "pattern"];
@@ -45,36 +45,15 @@ pub(crate) fn bench<'py>(
         wanted.set(&name.extract::<String>()?, &value)?;
     }
     let trace_name = trace_name.map(arguments::path).transpose()?;
-    let mut raised = None;
+    let mut reporter = Reporter::new(progress);
     let report = image.get().with(py, |engine| {
         let plan = wanted.plan(trace, engine.size()).map_err(|error| match &trace_name {
             Some(name) => error.in_file(name),
             None => error,
         })?;
-        run(engine, &plan, &wanted.settings, &mut |done, total| match tell(
-            progress.as_ref(),
-            done,
-            total,
-        ) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                raised = Some(error);
-                ControlFlow::Break(())
-            }
-        })
+        run(engine, &plan, &wanted.settings, &mut |done, total| reporter.report(done, total))
     });
-    match raised {
-        Some(error) => Err(error),
-        None => result(py, &report?),
-    }
-}
-
-/// Calls the caller's function and lets signal handlers run: either may raise.
-fn tell(progress: Option<&Py<PyAny>>, done: u64, total: u64) -> PyResult<()> {
-    Python::attach(|py| {
-        py.check_signals()?;
-        progress.map_or(Ok(()), |progress| progress.call1(py, (done, total)).map(drop))
-    })
+    result(py, &reporter.finish(report)?)
 }
 
 impl Wanted {

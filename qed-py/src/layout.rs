@@ -4,11 +4,11 @@ use crate::arguments::Bytes;
 use crate::extents::Owner;
 use crate::image::Image;
 use crate::layer::Layer;
+use crate::progress::Reporter;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
-use std::ops::ControlFlow;
 
 /// Sums up the extents of an image's or a layer's own file in bins.
 #[pyfunction]
@@ -27,24 +27,15 @@ pub(crate) fn layout<'py>(
     } else {
         return Err(PyTypeError::new_err("an image or a layer is wanted"));
     };
-    let mut raised = None;
+    let mut reporter = Reporter::new(None);
     let found = owner.with(py, |runs| {
-        let size = runs.size();
-        let guest = (size, guest_bins.0);
-        qed_core::layout(runs.runs(0, size)?, guest, (file_length.0, file_bins.0), &mut || {
-            match Python::attach(|py| py.check_signals()) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    raised = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
+        let guest = (runs.size(), guest_bins.0);
+        let file = (file_length.0, file_bins.0);
+        qed_core::layout(runs.runs(0, guest.0)?, guest, file, &mut |done, total| {
+            reporter.report(done, total)
         })
     });
-    match raised {
-        Some(error) => Err(error),
-        None => to_python(py, &found?),
-    }
+    to_python(py, &reporter.finish(found)?)
 }
 
 fn to_python<'py>(py: Python<'py>, layout: &qed_core::Layout) -> PyResult<Bound<'py, PyAny>> {

@@ -11,6 +11,7 @@ mod bench;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
+mod convert;
 #[allow(unsafe_code)]
 mod descriptor;
 mod errors;
@@ -21,6 +22,7 @@ mod image;
 mod layer;
 mod layout;
 mod options;
+mod progress;
 mod results;
 
 use pyo3::prelude::*;
@@ -30,6 +32,8 @@ use pyo3::prelude::*;
 mod _qed {
     #[pymodule_export]
     use crate::bench::bench;
+    #[pymodule_export]
+    use crate::convert::{compare, convert};
     #[pymodule_export]
     use crate::extents::Extents;
     #[pymodule_export]

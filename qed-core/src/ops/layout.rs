@@ -4,9 +4,8 @@
 //! than an empty one. Guest and file are each cut into bins of equal length; a cell of the table is
 //! how many bytes of a guest bin lie in a bin of the file.
 
-use std::ops::ControlFlow;
-
 use crate::error::{Error, ErrorKind, Result};
+use crate::ops::work::Progress;
 use crate::source::{Extent, ExtentKind};
 
 /// Bytes of a guest bin by what they are.
@@ -44,31 +43,34 @@ pub struct Layout {
     pub cells: Vec<u64>,
 }
 
-/// How often whoever waits is asked whether to go on.
+/// How often whoever waits is told.
 const EXTENTS_PER_CALL: usize = 1 << 16;
 
 /// Sums up the extents of a disk of `disk` bytes in a file of `file` bytes, in at most so many bins
 /// each. What an image says lies behind the file's end counts to the file's last bin.
 ///
 /// # Errors
-/// No bins; the first error among the extents; [`ErrorKind::Cancelled`] where `go_on` breaks off,
-/// which is asked now and then.
+/// No bins; the first error among the extents; [`ErrorKind::Cancelled`] where `progress` breaks
+/// off, which hears now and then how much of the disk is done.
 pub fn layout(
     extents: impl Iterator<Item = Result<Extent>>,
     (disk, guest_bins): (u64, u64),
     (file, file_bins): (u64, u64),
-    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    progress: &mut Progress<'_>,
 ) -> Result<Layout> {
     let mut layout = Layout::new((disk, guest_bins), (file, file_bins))?;
     let mut last_end = None;
     for (number, extent) in extents.enumerate() {
-        if number % EXTENTS_PER_CALL == EXTENTS_PER_CALL - 1 && go_on().is_break() {
+        let extent = extent?;
+        if number % EXTENTS_PER_CALL == EXTENTS_PER_CALL - 1
+            && progress(extent.offset, disk).is_break()
+        {
             return Err(Error::new(
                 ErrorKind::Cancelled,
                 "the walk over the extents was cancelled",
             ));
         }
-        layout.add(&extent?, &mut last_end);
+        layout.add(&extent, &mut last_end);
     }
     for shares in &layout.guest {
         layout.total.data += shares.data;
@@ -160,9 +162,11 @@ fn index(bin: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
 
-    const GO_ON: fn() -> ControlFlow<()> = || ControlFlow::Continue(());
+    const GO_ON: fn(u64, u64) -> ControlFlow<()> = |_, _| ControlFlow::Continue(());
 
     fn extent(offset: u64, length: u64, kind: ExtentKind) -> Result<Extent> {
         Ok(Extent { offset, length, kind, depth: 0 })
@@ -221,7 +225,7 @@ mod tests {
         assert!(layout(none(), (10, 0), (10, 1), &mut { GO_ON }).is_err());
         assert!(layout(none(), (u64::MAX, u64::MAX), (10, 10), &mut { GO_ON }).is_err());
         let many = (0..1 << 17).map(|at| extent(at, 1, data(at)));
-        let mut stop = || ControlFlow::Break(());
+        let mut stop = |_, _| ControlFlow::Break(());
         let error = layout(many, (1 << 17, 4), (1 << 17, 4), &mut stop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
     }

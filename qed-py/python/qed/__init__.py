@@ -32,8 +32,8 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Extent, Info, LayerName
-from qed._verbs import check, create, info, inspect, open, probe
+from qed._results import CheckReport, Comparison, Extent, Info, LayerName
+from qed._verbs import check, compare, convert, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
 
@@ -41,6 +41,7 @@ __all__ = [
     "BenchResult",
     "CancelledError",
     "CheckReport",
+    "Comparison",
     "CorruptError",
     "DamagedError",
     "Error",
@@ -66,6 +67,8 @@ __all__ = [
     "__version__",
     "bench",
     "check",
+    "compare",
+    "convert",
     "create",
     "info",
     "inspect",

@@ -5,8 +5,8 @@ from typing_extensions import Buffer, disjoint_base
 
 from qed._bench import BenchResult
 from qed._layout import Layout
-from qed._options import BackingSource, Path, PathOrDescriptor
-from qed._results import CheckReport, Extent, Info, LayerName
+from qed._options import BackingSource, Path, PathOrDescriptor, Progress
+from qed._results import CheckReport, Comparison, Extent, Info, LayerName
 
 __all__ = [
     "BENCH_MAX_IN_FLIGHT",
@@ -17,6 +17,8 @@ __all__ = [
     "after_fork_in_child",
     "bench",
     "check",
+    "compare",
+    "convert",
     "create",
     "error_kinds",
     "layout",
@@ -97,6 +99,24 @@ def create(
     path: PathOrDescriptor, size: int | None, backing: Path | None, **options: Any
 ) -> None: ...
 def check(path: PathOrDescriptor, **options: Any) -> CheckReport: ...
+def convert(
+    source: Image | Iterable[Image] | int,
+    target: Image | PathOrDescriptor,
+    *,
+    offset: int,
+    length: int | None,
+    workers: int,
+    in_order: bool,
+    sparse_size: int,
+    target_is_zero: bool,
+    salvage: bool,
+    backing: Path | None,
+    progress: Progress | None,
+    **options: Any,
+) -> int: ...
+def compare(
+    a: Image, b: Image, *, strict: bool, workers: int, progress: Progress | None
+) -> Comparison: ...
 def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
 def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...

@@ -44,7 +44,7 @@ impl<'a> Gate<'a> {
             order: plan.order(),
             next: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
-            line: Mutex::new(Rank::Bench, Line::default()),
+            line: Mutex::new(Rank::Work, Line::default()),
             turn: Condvar::new(),
             clear: Condvar::new(),
         }

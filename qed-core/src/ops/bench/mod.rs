@@ -19,14 +19,10 @@ pub use histogram::Histogram;
 pub use plan::{Kind, Pattern, Plan, Request};
 pub use report::Report;
 
-use std::ops::ControlFlow;
-
 use crate::chain::Disk;
 use crate::error::{Error, Result};
 use crate::image::Flags;
-
-/// Hears of the steps begun and of all there are; a break cancels.
-pub type Progress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
+use crate::ops::work::Progress;
 
 /// What a benchmark sends its requests to. Any thread may call it.
 pub trait Target: Sync {
@@ -133,7 +129,7 @@ impl Settings {
 
 /// Sends `plan` to `target` and tells how long that took.
 ///
-/// `progress` is called on this thread, ten times a second.
+/// `progress` is called on this thread, ten times a second, with the steps begun and all there are.
 ///
 /// # Errors
 /// Settings that make no sense; the earliest request that failed; [`ErrorKind::Cancelled`] where

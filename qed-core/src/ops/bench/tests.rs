@@ -1,5 +1,6 @@
 //! What runs send, in which order, and what they report, over targets that take notes.
 
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, MutexGuard};

@@ -3,17 +3,18 @@
 //! The caller's thread does no I/O: it starts the others, lets them begin together, and reports
 //! progress until they are done. A request that fails stops the run, once those in flight are done.
 
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use super::Target;
 use super::gate::Gate;
 use super::plan::{Kind, Plan, Request};
 use super::report::Report;
-use super::{Progress, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Flags;
+use crate::ops::work::Progress;
 use crate::storage::AlignedBuffer;
-use crate::sync::{Condvar, Mutex, Rank, without_signals};
+use crate::sync::{Condvar, Mutex, Rank, spawn_scoped, thread};
 
 /// How often the caller's thread reports progress.
 const TICK: Duration = Duration::from_millis(100);
@@ -36,9 +37,8 @@ struct Doors {
     open: bool,
     gone: u64,
     last_gone: Option<Instant>,
+    outcomes: Vec<std::result::Result<Report, Failure>>,
 }
-
-type Worker<'scope> = ScopedJoinHandle<'scope, std::result::Result<Report, Failure>>;
 
 /// A step that failed, and why.
 type Failure = (u64, Error);
@@ -58,19 +58,19 @@ pub(super) fn run(
         gate: Gate::new(plan),
         data,
         longest_read: buffer_length(plan.longest_read())?,
-        doors: Mutex::new(Rank::Bench, Doors::default()),
+        doors: Mutex::new(Rank::Work, Doors::default()),
         changed: Condvar::new(),
     };
-    std::thread::scope(|scope| {
-        let (workers, started) = shared.start(scope, in_flight);
-        let count = workers.len() as u64;
+    let (begun, watched) = thread::scope(|scope| {
+        let (count, started) = shared.start(scope, in_flight);
         let begun = shared.open(count);
-        let watched = started.and_then(|()| shared.watch(count, plan.steps(), progress));
-        let (report, ended) = (collect(workers), shared.doors.lock().last_gone);
-        watched?;
-        let elapsed = ended.map_or(Duration::ZERO, |ended| ended.duration_since(begun));
-        report.map(|report| Report { elapsed, ..report })
-    })
+        (begun, started.and_then(|()| shared.watch(count, plan.steps(), progress)))
+    });
+    let doors = std::mem::take(&mut *shared.doors.lock());
+    let report = collect(doors.outcomes)?;
+    watched?;
+    let elapsed = doors.last_gone.map_or(Duration::ZERO, |ended| ended.duration_since(begun));
+    Ok(Report { elapsed, ..report })
 }
 
 fn buffer_length(length: u64) -> Result<usize> {
@@ -78,25 +78,19 @@ fn buffer_length(length: u64) -> Result<usize> {
 }
 
 impl Shared<'_> {
-    /// Starts the threads, which wait; an error where the system gives fewer.
+    /// Starts the threads, which wait: how many, and an error where the system gives fewer.
     fn start<'scope>(
         &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        count: u64,
-    ) -> (Vec<Worker<'scope>>, Result<()>) {
-        let mut workers = Vec::new();
-        for _ in 0..count {
-            let thread = Builder::new().name("qed-bench".into());
-            // The program's signals find its own threads.
-            match without_signals(|| thread.spawn_scoped(scope, || self.work())) {
-                Ok(worker) => workers.push(worker),
-                Err(error) => {
-                    self.gate.stop();
-                    return (workers, Err(Error::io("starting a thread", error)));
-                }
+        scope: &'scope thread::Scope<'scope, '_>,
+        wanted: u64,
+    ) -> (u64, Result<()>) {
+        for started in 0..wanted {
+            if let Err(error) = spawn_scoped(scope, "qed-bench", || self.live()) {
+                self.gate.stop();
+                return (started, Err(Error::io("starting a thread", error)));
             }
         }
-        (workers, Ok(()))
+        (wanted, Ok(()))
     }
 
     /// Lets the threads begin when all of them are ready.
@@ -132,9 +126,23 @@ impl Shared<'_> {
         }
     }
 
-    /// One thread's life.
+    /// One thread's life; the caller waits for its end, also where it panics.
+    fn live(&self) {
+        let panicked =
+            || (0, Error::new(ErrorKind::Internal, "a thread of the benchmark panicked"));
+        let done = catch_unwind(AssertUnwindSafe(|| self.work()));
+        let outcome = done.unwrap_or_else(|_| Err(panicked()));
+        if outcome.is_err() {
+            self.gate.stop();
+        }
+        let mut doors = self.doors.lock();
+        doors.outcomes.push(outcome);
+        doors.gone += 1;
+        doors.last_gone = Some(Instant::now());
+        self.changed.notify_all();
+    }
+
     fn work(&self) -> std::result::Result<Report, Failure> {
-        let _gone = Gone(self);
         let mut buffer = AlignedBuffer::new(self.longest_read);
         // Touched now: a page fault is no part of a read.
         buffer.fill(0);
@@ -149,10 +157,8 @@ impl Shared<'_> {
         }
         while let Some(ticket) = self.gate.enter() {
             let begun = Instant::now();
-            if let Err(error) = self.send(&ticket.request, &mut buffer) {
-                self.gate.stop();
-                return Err((ticket.step, error));
-            }
+            let sent = self.send(&ticket.request, &mut buffer);
+            sent.map_err(|error| (ticket.step, error))?;
             report.record(&ticket.request, begun.elapsed());
         }
         Ok(report)
@@ -187,18 +193,6 @@ fn too_long(request: &Request) -> Error {
     Error::new(ErrorKind::Internal, text).at(offset)
 }
 
-/// Says that a thread is gone, also where it panics: the caller waits for that.
-struct Gone<'a>(&'a Shared<'a>);
-
-impl Drop for Gone<'_> {
-    fn drop(&mut self) {
-        let mut doors = self.0.doors.lock();
-        doors.gone += 1;
-        doors.last_gone = Some(Instant::now());
-        self.0.changed.notify_all();
-    }
-}
-
 /// Lets nothing more begin, also where a caller's function panics.
 struct Stop<'a>(&'a Gate<'a>);
 
@@ -209,21 +203,14 @@ impl Drop for Stop<'_> {
 }
 
 /// What all threads did together, or the earliest step's failure.
-fn collect(workers: Vec<Worker<'_>>) -> Result<Report> {
+fn collect(outcomes: Vec<std::result::Result<Report, Failure>>) -> Result<Report> {
     let mut report = Report::default();
     let mut first: Option<Failure> = None;
-    for worker in workers {
-        match worker.join() {
-            Ok(Ok(done)) => report.add(&done),
-            Ok(Err(failure)) => {
-                if first.as_ref().is_none_or(|(step, _)| failure.0 < *step) {
-                    first = Some(failure);
-                }
-            }
-            Err(_) => {
-                let text = "a thread of the benchmark panicked";
-                first.get_or_insert((0, Error::new(ErrorKind::Internal, text)));
-            }
+    for outcome in outcomes {
+        match outcome {
+            Ok(done) => report.add(&done),
+            Err(failure) if first.as_ref().is_some_and(|(step, _)| *step <= failure.0) => {}
+            Err(failure) => first = Some(failure),
         }
     }
     first.map_or(Ok(report), |(_, error)| Err(error))

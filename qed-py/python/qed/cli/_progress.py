@@ -14,11 +14,12 @@ Progress = Callable[[int, int], None]
 
 @contextmanager
 def shown(
-    wanted: bool, *, step: float = 1, stream: TextIO | None = None
+    wanted: bool, *, step: float = 1, stream: TextIO | None = None, ends_full: bool = False
 ) -> Iterator[Progress | None]:
     """Give what the library tells of its progress, or None where nobody `wanted` it.
 
-    `step` is how many hundredths must pass between two lines.
+    `step` is how many hundredths must pass between two lines; with `ends_full` the last one says
+    once more that all is done, as QEMU's convert does.
     """
     if not wanted:
         yield None
@@ -30,7 +31,8 @@ def shown(
         line.show(0)
         try:
             yield line.progress
-            line.show(100)
+            if ends_full:
+                line.show(100)
         finally:
             print(file=line.stream)
 
@@ -59,7 +61,8 @@ class _Line:
     def progress(self, done: int, total: int) -> None:
         """Show it where enough has changed since the last time."""
         hundredths = 100 * done / total if total else 100.0
-        if hundredths >= self.last + self.step or (hundredths == 100 and self.last < 100):
+        full = hundredths == 100 and self.last < 100
+        if full or hundredths >= self.last + self.step:
             self.show(hundredths)
 
     def show(self, hundredths: float) -> None:

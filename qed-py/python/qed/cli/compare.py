@@ -51,27 +51,31 @@ def run(program: Program, arguments: Arguments) -> int:
         )
     )
 
-    def say(text: str) -> None:
-        if not arguments.quiet:
-            print(text)
-
     with (
         a.open(policy=arguments.policy) as first,
         b.open(policy=arguments.policy) as second,
         _progress.shown(arguments.progress and not arguments.quiet, step=2) as progress,
     ):
-        if first.size != second.size and not arguments.strict:
-            say("Warning: Image size mismatch!")
         found = qed.compare(first, second, strict=arguments.strict, progress=progress)
-        say(_verdict(found))
+        if progress is not None and found.identical:
+            progress(1, 1)
+        if not arguments.quiet:
+            print("\n".join(_verdict(program, found, first.size, second.size)))
     return IDENTICAL if found.identical else DIFFERENT
 
 
-def _verdict(found: qed.Comparison) -> str:
+def _verdict(program: Program, found: qed.Comparison, a: int, b: int) -> list[str]:
+    """Return what is to be said of two disks of `a` and `b` bytes."""
     if found.reason == "size":
-        return "Strict mode: Image size mismatch!"
+        return ["Strict mode: Image size mismatch!"]
     if found.reason == "allocation":
-        return f"Strict mode: Offset {found.offset} block status mismatch!"
-    if found.reason == "content":
-        return f"Content mismatch at offset {found.offset}!"
-    return "Images are identical."
+        return [f"Strict mode: Offset {found.offset} block status mismatch!"]
+    offset = found.offset or 0
+    # What differs before the shorter one ends is found before its end is.
+    within = found.reason == "content" and offset < min(a, b)
+    lines = [] if a == b or within else ["Warning: Image size mismatch!"]
+    if found.reason is None:
+        return [*lines, "Images are identical."]
+    # QEMU's tool names the sector.
+    shown = offset - offset % 512 if program.is_qemu else offset
+    return [*lines, f"Content mismatch at offset {shown}!"]

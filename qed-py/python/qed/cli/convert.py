@@ -124,7 +124,9 @@ def run(program: Program, arguments: Arguments) -> int:
         else:
             goal = _new(program, arguments, target, target_format)
         wanted = arguments.progress and not arguments.quiet
-        progress = opened.enter_context(_progress.shown(wanted, stream=goal.messages))
+        progress = opened.enter_context(
+            _progress.shown(wanted, stream=goal.messages, ends_full=True)
+        )
         goal.copy(source, how | {"progress": progress})
     return 0
 
