@@ -11,9 +11,8 @@ from typing import Any
 
 import click
 
-from qed._options import Format
 from qed.cli import _getopt
-from qed.cli._program import POLICIES, Failure, Program, UsageError
+from qed.cli._program import POLICIES, Failure, Format, Program, UsageError
 
 Arguments = SimpleNamespace
 """The values of a verb's options and operands, by name."""

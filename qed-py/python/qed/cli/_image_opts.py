@@ -7,8 +7,7 @@ value is written twice.
 from dataclasses import dataclass, field
 from typing import Any
 
-from qed._options import Format
-from qed.cli._program import Failure
+from qed.cli._program import Failure, Format
 
 _FORMATS: tuple[Format, ...] = ("qed", "qcow2", "raw")
 _KEYS = (

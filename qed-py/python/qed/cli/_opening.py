@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import qed
-from qed._options import Format
 from qed.cli import _command as command_line
 from qed.cli import _image_opts, _words
 from qed.cli._command import Arguments
-from qed.cli._program import Failure, Program
+from qed.cli._program import Failure, Format, Program
 
 
 class UnknownFormat(Failure):

@@ -10,8 +10,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from qed._options import Format
-
+Format = Literal["qed", "qcow2", "raw"]
 Policy = Literal["deny", "beneath", "follow"]
 POLICIES: tuple[Policy, ...] = ("deny", "beneath", "follow")
 

@@ -1,7 +1,7 @@
 """`qed completions`: what makes a shell complete verbs, options and file names."""
 
 import click
-from click.shell_completion import get_completion_class, shell_complete
+from click.shell_completion import CompletionItem, get_completion_class, shell_complete
 
 from qed.cli import COMPLETE_VARIABLE, verbs
 from qed.cli import _command as command_line
@@ -55,10 +55,17 @@ class _Verbs(click.Group):
         super().__init__(program.name, params=[click.Option(["-V", "--version"], is_flag=True)])
         self.program = program
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(verbs(self.program))
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the verbs, without importing them, and the tool's options."""
+        offered = [
+            CompletionItem(verb, help=text)
+            for verb, text in verbs(self.program).items()
+            if verb.startswith(incomplete)
+        ]
+        return offered + click.Command.shell_complete(self, ctx, incomplete)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in verbs(self.program):
-            return None
-        return command_of(self.program, cmd_name)
+        """Return what completes the line behind a verb."""
+        if cmd_name == "io":
+            return click.Command(cmd_name, params=[command_line.file_argument()])
+        return command_of(self.program, cmd_name) if cmd_name in verbs(self.program) else None

@@ -5,12 +5,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import qed
-from qed._options import Format
 from qed.cli import _command as command_line
 from qed.cli import _creation, _progress
 from qed.cli._command import Arguments, Command
 from qed.cli._opening import Named, described, find, which_format
-from qed.cli._program import Failure, Program
+from qed.cli._program import Failure, Format, Program
 from qed.cli._sizes import size
 from qed.cli._target import Existing, New, Target
 
