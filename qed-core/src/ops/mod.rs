@@ -15,6 +15,6 @@ pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
-pub use options::{NamedOptions, OptionValue};
+pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
 pub use size::parse_size;
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};
