@@ -31,7 +31,7 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Extent, Info, LayerName
+from qed._results import CheckReport, Extent, Info, LayerName, Qcow2Info
 from qed._verbs import check, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
@@ -56,6 +56,7 @@ __all__ = [
     "NotFoundError",
     "NotQedError",
     "PermissionDeniedError",
+    "Qcow2Info",
     "RawImage",
     "ReadOnlyError",
     "RefusedError",
