@@ -14,6 +14,7 @@ pub mod source;
 pub mod storage;
 mod sync;
 
+pub use chain::qcow2;
 pub use chain::{
     AskBacking, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH, Disk, DiskInfo,
     Layer, LayerName, LockMode, MAX_DEPTH, OpenOptions, inspect, inspect_file, open, open_file,

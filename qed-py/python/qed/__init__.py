@@ -31,7 +31,7 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Comparison, Extent, Info, LayerName
+from qed._results import CheckReport, Comparison, Extent, Info, LayerName, Qcow2Info
 from qed._verbs import check, compare, convert, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
@@ -57,6 +57,7 @@ __all__ = [
     "NotFoundError",
     "NotQedError",
     "PermissionDeniedError",
+    "Qcow2Info",
     "RawImage",
     "ReadOnlyError",
     "RefusedError",
