@@ -25,10 +25,11 @@ pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
 };
 pub use meta::{Rule, Rules, Trust};
+pub use ops::bench;
 pub use ops::{
     CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
     ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
-    MAX_WORKERS, NamedOptions, OptionValue, Progress, check, check_file, check_storage, compare,
-    convert, create, create_file, format_storage, parse_size,
+    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, check, check_file,
+    check_storage, compare, convert, create, create_file, format_storage, layout, parse_size,
 };
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

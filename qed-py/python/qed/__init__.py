@@ -11,6 +11,7 @@ with qed.open("disk.qed", "r+") as image:
 import os as _os
 
 from qed import _qed
+from qed._bench import BenchResult, Latency, bench
 from qed._errors import (
     CancelledError,
     CorruptError,
@@ -37,6 +38,7 @@ from qed._verbs import check, compare, convert, create, info, inspect, open, pro
 __version__ = _qed.__version__
 
 __all__ = [
+    "BenchResult",
     "CancelledError",
     "CheckReport",
     "Comparison",
@@ -50,6 +52,7 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "LatchedError",
+    "Latency",
     "Layer",
     "LayerName",
     "LockedError",
@@ -63,6 +66,7 @@ __all__ = [
     "RefusedError",
     "UnsupportedError",
     "__version__",
+    "bench",
     "check",
     "compare",
     "convert",

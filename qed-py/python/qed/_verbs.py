@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import Unpack
+from typing import Literal, Unpack
 
 from qed import _qed
 from qed._image import Image, Layer
@@ -75,7 +75,7 @@ def check(path: PathOrDescriptor, **options: Unpack[OpenOptions]) -> CheckReport
     return _qed.check(path, **options)
 
 
-def probe(path: PathOrDescriptor) -> str | None:
+def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None:
     """Return "qed" or "qcow2" where the first bytes announce it, else None. Raw has no mark."""
     return _qed.probe(path)
 
