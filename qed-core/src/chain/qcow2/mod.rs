@@ -107,11 +107,6 @@ impl Qcow2Disk {
         self.path.as_deref()
     }
 
-    /// Bytes in a cluster.
-    pub(crate) fn cluster_size(&self) -> u64 {
-        self.header.info.cluster_size
-    }
-
     /// Guest bytes of the disk.
     #[must_use]
     pub fn size(&self) -> u64 {
