@@ -21,7 +21,7 @@ fn the_first_changed_byte_is_found() {
         let mut dice = Dice::new(seed);
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
-        let (from, to) = (Format::Qed, dice.pick(&[Format::Raw, Format::Qed]));
+        let (from, to) = (Format::Qed, dice.pick(&[Format::Raw, Format::Qed, Format::Qcow2]));
         random_disk(&source, from, 24 * MIB, &mut dice);
         let disk = open(&source, from, true);
         let new = ConvertTarget::New(&target, create_options(to));

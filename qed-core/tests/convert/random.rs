@@ -9,7 +9,7 @@ use crate::qemu;
 use qed_core::{ConvertSource, ConvertTarget, Flags, Format, check, create};
 use std::path::Path;
 
-const FORMATS: [Format; 2] = [Format::Raw, Format::Qed];
+const FORMATS: [Format; 3] = [Format::Raw, Format::Qed, Format::Qcow2];
 
 /// QEMU finds the two disks identical, and an image sound and without leaks.
 fn judge(source: (&Path, Format), target: (&Path, Format)) {
@@ -17,6 +17,11 @@ fn judge(source: (&Path, Format), target: (&Path, Format)) {
     qemu::succeed("qemu-img", &["compare", "-f", a.1, "-F", b.1, a.0, b.0]);
     if target.1 == Format::Qed {
         assert_eq!(qemu::check(target.0).corruptions, 0);
+    }
+    if target.1 == Format::Qcow2 {
+        qemu::succeed("qemu-img", &["check", "-f", "qcow2", b.0]);
+    }
+    if target.1 == Format::Qed {
         let report = check(target.0, &qed_core::OpenOptions::default()).unwrap();
         assert!(report.is_clean() && report.leaks == 0, "{report:?}");
     }
@@ -27,7 +32,7 @@ fn copies_read_as_their_sources_in_every_direction() {
     if !qemu::has_tools(&["qemu-img"]) {
         return;
     }
-    for seed in 0..40 {
+    for seed in 0..60 {
         let mut dice = Dice::new(seed);
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
@@ -38,7 +43,7 @@ fn copies_read_as_their_sources_in_every_direction() {
         println!("seed {seed}: {from:?} to {to:?}, {options:?}");
 
         let mut new = create_options(to);
-        if to == Format::Qed {
+        if to != Format::Raw {
             new.cluster_size = Some(dice.pick(&[4 * KIB, 64 * KIB, 2 * MIB]));
         }
         let disk = open(&source, from, true);
@@ -62,26 +67,29 @@ fn copies_read_as_their_sources_in_every_direction() {
 fn an_overlay_holds_every_byte_of_the_source() {
     // Goal: what the backing file holds shows through nowhere. Method: a backing file of noise,
     // large and small clusters.
-    for (seed, cluster_size) in [(1, 4 * KIB), (2, 64 * KIB), (3, 4 * MIB)] {
+    let sizes = [(1, 4 * KIB), (2, 64 * KIB), (3, 2 * MIB)];
+    for ((seed, cluster_size), to) in
+        sizes.into_iter().flat_map(|size| [(size, Format::Qed), (size, Format::Qcow2)])
+    {
         let mut dice = Dice::new(seed);
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
         std::fs::write(directory.path().join("base"), pattern(5, 9 * MIB)).unwrap();
         random_disk(&source, Format::Raw, 8 * MIB, &mut dice);
-        let mut new = create_options(Format::Qed);
+        let mut new = create_options(to);
         (new.backing, new.backing_format) = (Some("base".into()), Some(Format::Raw));
         new.cluster_size = Some(cluster_size);
         let disk = open(&source, Format::Raw, true);
         let options = random_options(&mut dice);
         let disks = ConvertSource::Disks(vec![&disk]);
         copy(disks, ConvertTarget::New(&target, new), &options).unwrap();
-        assert!(content(&open(&target, Format::Qed, true)) == content(&disk), "seed {seed}");
+        assert!(content(&open(&target, to, true)) == content(&disk), "seed {seed} {to:?}");
     }
 }
 
 #[test]
 fn a_disk_of_no_bytes_is_copied() {
-    for (from, to) in [(Format::Raw, Format::Qed), (Format::Qed, Format::Raw)] {
+    for (from, to) in FORMATS.into_iter().zip(FORMATS.into_iter().cycle().skip(1)) {
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
         let mut empty = create_options(from);

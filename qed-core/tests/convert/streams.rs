@@ -53,7 +53,7 @@ fn images_written_to_a_pipe_are_plain_and_sound() {
         let mut dice = Dice::new(seed);
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
-        let from = dice.pick(&[Format::Raw, Format::Qed]);
+        let from = dice.pick(&[Format::Raw, Format::Qed, Format::Qcow2]);
         random_disk(&source, from, dice.pick(&[512, 3 * MIB + 512, 80 * MIB]), &mut dice);
         let mut image = create_options(Format::Qed);
         image.cluster_size = Some(dice.pick(&[4 * KIB, 64 * KIB, 2 * MIB]));
@@ -79,7 +79,7 @@ fn images_written_to_a_pipe_are_plain_and_sound() {
 
 #[test]
 fn raw_streams_go_out_and_come_back() {
-    for seed in 0..8 {
+    for seed in 0..14 {
         let mut dice = Dice::new(seed);
         let directory = tempfile::tempdir().unwrap();
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
@@ -90,7 +90,7 @@ fn raw_streams_go_out_and_come_back() {
             copy(ConvertSource::Disks(vec![&disk]), target, &options)
         });
         assert!(bytes == content(&disk), "seed {seed}");
-        let (to, mut back) = (dice.pick(&[Format::Raw, Format::Qed]), options);
+        let (to, mut back) = (dice.pick(&[Format::Raw, Format::Qed, Format::Qcow2]), options);
         back.length = dice.one_in(2).then_some(disk.size());
         fed(&bytes, |reader| {
             let new = ConvertTarget::New(&target, create_options(to));

@@ -7,16 +7,17 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::super::create::{CreateOptions, create_filled, geometry_of};
 use super::super::work::{Job, Progress};
-use super::feed::{Feed, StreamFeed};
+use super::feed::{DiskFeed, Feed, StreamFeed};
 use super::{ConvertOptions, fill};
 use crate::chain::file::{Access, FileId, check_file};
-use crate::chain::{Disk, open_new};
-use crate::error::{Error, ErrorKind, Result};
+use crate::chain::{Disk, directory_of, open_new};
+use crate::error::{Error, Result};
 use crate::format::AUTOCLEAR_FREE_MAP;
 use crate::image::{CacheMode, ImageSettings, read_header};
 use crate::source::{Extent, ExtentKind, Format, Source, Target};
@@ -56,7 +57,7 @@ pub(super) fn build(
 /// As [`build`], from a stream that nobody knows the length of.
 ///
 /// # Errors
-/// As [`build`]; [`ErrorKind::Unsupported`] for a format whose disks cannot be cut to size.
+/// As [`build`].
 pub(super) fn build_open_ended(
     path: &Path,
     mut create: CreateOptions,
@@ -69,27 +70,61 @@ pub(super) fn build_open_ended(
     create.size = Some(match create.format {
         Format::Qed => geometry_of(&create)?.max_image_size(),
         Format::Raw => 0,
-        Format::Qcow2 => {
-            let text = "a stream makes a qcow2 image only where its size is known: length is \
-                        missing";
-            return Err(Error::new(ErrorKind::Unsupported, text).in_file(path));
-        }
+        Format::Qcow2 => return build_spooled(path, create, feed, work),
     });
     create_filled(path, &create, |file| {
         let storage = storage_of(file, &create, path)?;
-        let failed = |error| Error::io("setting the disk's size", error).in_file(path);
-        let sectors = |bytes: u64| bytes.next_multiple_of(512);
         if create.format == Format::Raw {
-            let growing = Growing::new(Arc::clone(&storage), path);
-            let manner = work.options.manner(true);
-            fill(feed, &growing, manner, work.options.workers, work.job, work.progress)?;
-            storage.set_len(sectors(feed.received())).map_err(failed)?;
+            fill_raw(&storage, path, feed, work)?;
         } else {
             fill_disk(file, Arc::clone(&storage), path, &create, feed, work)?;
-            set_size(&*storage, sectors(feed.received())).map_err(|error| error.in_file(path))?;
+            let size = sectors(feed.received());
+            set_size(&*storage, size).map_err(|error| error.in_file(path))?;
         }
         work.sync(file, path, &create)
     })
+}
+
+/// As [`build_open_ended`], for a format whose disks cannot be cut to size: what comes is kept in a
+/// raw file without a name until all of it is there.
+fn build_spooled(
+    path: &Path,
+    create: CreateOptions,
+    feed: &StreamFeed<'_>,
+    work: &mut Work<'_, '_>,
+) -> Result<()> {
+    let failed = |error| Error::io("making room for the stream", error).in_file(path);
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_TMPFILE)
+        .open(directory_of(path))
+        .map_err(failed)?;
+    let id = FileId::of(&check_file(&file, Access::default(), "the stream")?);
+    let mode = FileMode { direct: false, writable: true, ignore_sync: true };
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::new(file, mode).map_err(failed)?);
+    fill_raw(&storage, path, feed, work)?;
+    let settings = ImageSettings { read_only: true, ..ImageSettings::default() };
+    let spool = open_new(storage, id, Format::Raw, path, None, settings)?;
+    build(path, create, Target::size(&spool), &DiskFeed::new(&spool, false), work)
+}
+
+/// Fills the empty raw file in `storage` with all that comes.
+fn fill_raw(
+    storage: &Arc<dyn Storage>,
+    path: &Path,
+    feed: &StreamFeed<'_>,
+    work: &mut Work<'_, '_>,
+) -> Result<()> {
+    let growing = Growing::new(Arc::clone(storage), path);
+    let manner = work.options.manner(true);
+    fill(feed, &growing, manner, work.options.workers, work.job, work.progress)?;
+    let set = storage.set_len(sectors(feed.received()));
+    set.map_err(|error| Error::io("setting the disk's size", error).in_file(path))
+}
+
+fn sectors(bytes: u64) -> u64 {
+    bytes.next_multiple_of(512)
 }
 
 fn storage_of(file: &File, create: &CreateOptions, path: &Path) -> Result<Arc<dyn Storage>> {
