@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use qed_core::qcow2::Qcow2Info;
-use qed_core::{CheckReport, DiskInfo, Extent, ExtentKind, Format, LayerName};
+use qed_core::{CheckReport, Difference, DiskInfo, Extent, ExtentKind, Format, LayerName};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -70,6 +70,24 @@ pub(crate) fn layers<'py>(py: Python<'py>, layers: &[LayerName]) -> PyResult<Bou
     });
     let names = names.collect::<PyResult<Vec<_>>>()?;
     Ok(PyList::new(py, names)?.into_any())
+}
+
+/// `qed.Comparison`; a difference of sizes begins where the `shorter` disk ends.
+pub(crate) fn comparison<'py>(
+    py: Python<'py>,
+    found: Option<Difference>,
+    shorter: u64,
+) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let (reason, offset) = match found {
+        None => (None, None),
+        Some(Difference::Content { offset }) => (Some("content"), Some(offset)),
+        Some(Difference::Allocation { offset }) => (Some("allocation"), Some(offset)),
+        // A size, or what a later engine tells apart.
+        Some(_) => (Some("size"), Some(shorter)),
+    };
+    let class = CLASS.import(py, "qed._results", "Comparison")?;
+    class.call1((found.is_none(), reason, offset))
 }
 
 /// `qed.CheckReport`.

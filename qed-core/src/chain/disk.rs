@@ -14,7 +14,7 @@ use super::qcow2::{Qcow2Disk, Qcow2Info};
 use super::raw::RawDisk;
 use crate::error::{Error, Result};
 use crate::image::{BackingInfo, Flags, Image, Info};
-use crate::source::{Extent, Extents, Format, Source, check_range};
+use crate::source::{Extent, Extents, Format, Source, Target, check_range};
 
 /// An open disk. Every method may be called from any number of threads at once.
 #[derive(Debug)]
@@ -277,6 +277,35 @@ impl Source for Disk {
         pass!(self, disk => disk.extent(offset, length))
     }
 }
+
+impl Target for Disk {
+    fn size(&self) -> u64 {
+        Disk::size(self)
+    }
+
+    fn granule(&self) -> u64 {
+        match &self.driver {
+            Driver::Qed(image) => image.cluster_size(),
+            Driver::Qcow2(disk) => disk.cluster_size(),
+            Driver::Raw(_) => RAW_GRANULE,
+        }
+    }
+
+    fn write(&self, buffer: &[u8], offset: u64) -> Result<()> {
+        self.pwrite(buffer, offset, Flags::NONE)
+    }
+
+    fn write_zeroes(&self, offset: u64, length: u64) -> Result<()> {
+        Disk::write_zeroes(self, offset, length, Flags::MAY_UNMAP)
+    }
+
+    fn flush(&self) -> Result<()> {
+        Disk::flush(self)
+    }
+}
+
+/// The blocks in which most file systems keep a raw file.
+const RAW_GRANULE: u64 = 4096;
 
 impl From<Info> for DiskInfo {
     fn from(info: Info) -> Self {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{Disk, Driver, LayerName};
@@ -121,6 +122,25 @@ impl Link {
         };
         Ok(Disk::new(driver, names))
     }
+}
+
+/// The disk in `storage`, which no other process knows yet, over `below` in the place of whatever
+/// it names as its backing file. Its errors name `path`.
+///
+/// # Errors
+/// What building it finds.
+pub(crate) fn open_new(
+    storage: Arc<dyn Storage>,
+    id: FileId,
+    format: Format,
+    path: &Path,
+    below: Option<Arc<dyn Source>>,
+    settings: ImageSettings,
+) -> Result<Disk> {
+    let whereabouts = Whereabouts { path: Some(path.into()), ..Whereabouts::default() };
+    let link = Link::new(whereabouts, id, format, storage)?;
+    let name = link.name();
+    link.into_disk(below, vec![name], settings)
 }
 
 /// How a file is used under a cache mode.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use format::cut_off;
 pub use format::{CreateSpec, format_storage};
-use place::Place;
+use place::{Place, Temporary};
 
 use crate::chain::file::{Access, FileId, check_file, open_path};
 use crate::chain::qcow2::{self, Qcow2CreateSpec, format_qcow2};
@@ -26,7 +26,7 @@ use crate::source::Format;
 use crate::storage::{FileStorage, ImageLock, Storage};
 
 /// What a new disk is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CreateOptions {
     /// The new file's format.
@@ -64,23 +64,38 @@ pub struct CreateOptions {
 /// [`ErrorKind::AlreadyExists`], [`ErrorKind::Locked`] where a process uses the image to be
 /// replaced or writes to the backing file; what the operating system reports.
 pub fn create(path: impl AsRef<Path>, options: &CreateOptions) -> Result<()> {
-    let path = path.as_ref();
-    create_at(path, options).map_err(|error| error.in_file(path))
+    create_filled(path.as_ref(), options, |_| Ok(()))
 }
 
-fn create_at(path: &Path, options: &CreateOptions) -> Result<()> {
-    let shape = Shape::of(options)?;
-    let place = if options.overwrite {
-        Place::overwriting(path, options.lock)?
-    } else {
-        Place::exclusive(path)?
+/// Creates an image as [`create`] does, and has `fill` put something into its file, and make that
+/// stable, before the file appears at `path`. Where `fill` fails nothing appears.
+///
+/// # Errors
+/// As [`create`]; what `fill` reports.
+pub(super) fn create_filled(
+    path: &Path,
+    options: &CreateOptions,
+    fill: impl FnOnce(&File) -> Result<()>,
+) -> Result<()> {
+    let named = |error: Error| error.in_file(path);
+    Shape::of(options).map_err(named)?;
+    let place = match options.overwrite {
+        true => Place::overwriting(path, options.lock),
+        false => Place::exclusive(path),
     };
+    let place = place.map_err(named)?;
+    let temporary = begin(path, &place, options).map_err(named)?;
+    fill(temporary.file())?;
+    temporary.put(options.cache != CacheMode::Unsafe).map_err(named)
+}
+
+/// The new image under a name of its own.
+fn begin<'a>(path: &Path, place: &'a Place, options: &CreateOptions) -> Result<Temporary<'a>> {
     check_not_its_own_backing(path, place.id()?, options)?;
-    let spec = shape.plan(Some(directory_of(path)), options)?;
+    let spec = Shape::of(options)?.plan(Some(directory_of(path)), options)?;
     let temporary = place.temporary()?;
-    let stable = options.cache != CacheMode::Unsafe;
     format_file(temporary.file(), &spec, options)?;
-    temporary.put(stable)
+    Ok(temporary)
 }
 
 /// Makes an image of `file`, which is open for reading and writing, and empty unless
@@ -144,12 +159,7 @@ enum Spec {
 impl Shape {
     fn of(options: &CreateOptions) -> Result<Self> {
         match options.format {
-            Format::Qed => {
-                let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
-                let table_size = options.table_size.unwrap_or(DEFAULT_TABLE_SIZE);
-                let legal = Geometry::new(cluster_size, table_size);
-                legal.map(Self::Qed).map_err(|illegal| Error::invalid(illegal.to_string()))
-            }
+            Format::Qed => geometry_of(options).map(Self::Qed),
             Format::Qcow2 => {
                 if options.table_size.is_some() {
                     return Err(Error::invalid("a qcow2 image has no table_size"));
@@ -157,18 +167,7 @@ impl Shape {
                 let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
                 Qcow2CreateSpec::new(0, cluster_size).map(|_| Self::Qcow2(cluster_size))
             }
-            Format::Raw => {
-                let given = [
-                    ("cluster_size", options.cluster_size.is_some()),
-                    ("table_size", options.table_size.is_some()),
-                    ("backing", options.backing.is_some()),
-                    ("backing_format", options.backing_format.is_some()),
-                ];
-                match given.iter().find(|(_, given)| *given) {
-                    None => Ok(Self::Raw),
-                    Some((name, _)) => Err(Error::invalid(format!("a raw disk has no {name}"))),
-                }
-            }
+            Format::Raw => check_raw(options).map(|()| Self::Raw),
         }
     }
 
@@ -206,6 +205,34 @@ impl Shape {
                 Ok(Spec::Raw(size.checked_next_multiple_of(512).unwrap_or(u64::MAX)))
             }
         }
+    }
+}
+
+/// The geometry of a new QED image.
+///
+/// # Errors
+/// The sizes make none.
+pub(super) fn geometry_of(options: &CreateOptions) -> Result<Geometry> {
+    let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
+    let table_size = options.table_size.unwrap_or(DEFAULT_TABLE_SIZE);
+    let legal = Geometry::new(cluster_size, table_size);
+    legal.map_err(|illegal| Error::invalid(illegal.to_string()))
+}
+
+/// Fails where a raw disk is asked for what only an image has.
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`], with the option's name.
+pub(super) fn check_raw(options: &CreateOptions) -> Result<()> {
+    let given = [
+        ("cluster_size", options.cluster_size.is_some()),
+        ("table_size", options.table_size.is_some()),
+        ("backing", options.backing.is_some()),
+        ("backing_format", options.backing_format.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::invalid(format!("a raw disk has no {name}"))),
     }
 }
 

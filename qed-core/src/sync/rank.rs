@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Rank {
+    /// What the workers of a whole-disk operation share: its next piece, its turns, its outcome.
+    Work,
     /// The gate before the session's first change.
     Session,
     /// The file's growth: one `set_len` at a time.

@@ -139,3 +139,15 @@ class CheckReport(_Result):
     def clean(self) -> bool:
         """Neither corruption nor anything unchecked; leaks are harmless."""
         return self.corruptions == 0 and self.check_errors == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(_Result):
+    """What a comparison of two disks found."""
+
+    identical: bool
+    """Whether they read alike; where `strict` was asked for, in every respect."""
+    reason: Literal["content", "size", "allocation"] | None
+    """What differs, or None. Sizes and allocation differ only in a strict comparison."""
+    offset: int | None
+    """The first byte that differs; for a size, the end of the shorter disk."""

@@ -113,6 +113,12 @@ impl Qcow2Disk {
         self.header.info.virtual_size
     }
 
+    /// Bytes in a cluster.
+    #[must_use]
+    pub fn cluster_size(&self) -> u64 {
+        self.header.info.cluster_size
+    }
+
     /// Whether it was opened read-only.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
