@@ -17,8 +17,8 @@
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it. No callback runs under a lock. An image that is
  *            changed has a thread of its own, "qed-background", from the first change to
- *            qed_image_close; it takes no signals. The
- *            library installs no signal handlers.
+ *            qed_image_close, and qed_convert and qed_compare have theirs while they run; they
+ *            take no signals. The library installs no signal handlers.
  * fork       A child is refused its parent's images (-EINVAL), and may open its own. Options and
  *            reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.
@@ -229,6 +229,31 @@
 #define QED_FORMAT_RAW 3
 
 /**
+ * The functions qed_convert and qed_compare are there.
+ */
+#define LIBQED_HAVE_CONVERT 1
+
+/**
+ * The disks are identical.
+ */
+#define QED_COMPARE_IDENTICAL 0
+
+/**
+ * The disks read differently.
+ */
+#define QED_COMPARE_CONTENT 1
+
+/**
+ * The disks have different sizes (option "strict").
+ */
+#define QED_COMPARE_SIZE 2
+
+/**
+ * One disk has data, zeroes or nothing where the other one has not (option "strict").
+ */
+#define QED_COMPARE_ALLOCATION 3
+
+/**
  * An open image. Every call but qed_image_close may be made from any number of threads at once;
  * requests that overlap and run at the same time end in some order. Closed by qed_image_close.
  */
@@ -352,6 +377,14 @@ typedef struct qed_info {
    */
   uint32_t backing_format;
 } qed_info;
+
+/**
+ * Called again and again during a long call, at least every 100 milliseconds, with the bytes that
+ * are done and the bytes in all. Returns 0 to go on; anything else stops the call, which then
+ * fails with -ECANCELED. Runs in the caller's thread, under no lock, and may call libqed. It must
+ * return: no longjmp, no C++ exception.
+ */
+typedef int (*qed_progress)(void *user_data, uint64_t done, uint64_t total);
 
 #ifdef __cplusplus
 extern "C" {
@@ -780,6 +813,43 @@ int qed_probe(const char *path);
  * Errors: -EBADF: not an open descriptor; what reading the file reports.
  */
 int qed_probe_fd(int fd);
+
+/**
+ * Copies the disk at source into a new disk at target, which appears when it is complete and
+ * stable; where anything fails nothing appears. Of the options, "format" and "cache" are the
+ * target's, "source_format" and "source_cache" the source's ("qed" and "writeback"); "offset" and
+ * "length" cut a part out of the source; runs of "sparse_size" zeroes (4096) take no space, with 0
+ * every byte is written; "workers" (8) is how many threads read and write, "in_order" (on) whether
+ * they write in ascending order; with "salvage" what cannot be read becomes zeroes.
+ *
+ * Ownership: options may be NULL and is not kept; progress may be NULL, user_data is passed on
+ * untouched. Threads: any; the library starts threads of its own for the time of the call.
+ * Errors: -ECANCELED: progress stopped it; else as qed_image_open and qed_image_create, and what
+ * reading and writing report.
+ */
+int qed_convert(const char *source,
+                const char *target,
+                const struct qed_options *options,
+                qed_progress progress,
+                void *user_data);
+
+/**
+ * Compares what the disks at a and b read as. The shorter one counts as padded with zeroes; with
+ * the option "strict" sizes and allocation have to be the same as well. The option "source_format"
+ * is the format of a, "format" that of b; the others are for both.
+ *
+ * Returns QED_COMPARE_IDENTICAL, or how the disks differ: one of QED_COMPARE_*. Where contents or
+ * allocation differ, *offset is set to the first such byte; else it is left alone.
+ *
+ * Ownership: offset may be NULL; options, progress and user_data as in qed_convert. Threads: as
+ * qed_convert. Errors: -ECANCELED: progress stopped it; else as qed_image_open.
+ */
+int qed_compare(const char *a,
+                const char *b,
+                const struct qed_options *options,
+                qed_progress progress,
+                void *user_data,
+                uint64_t *offset);
 
 #ifdef __cplusplus
 }  // extern "C"

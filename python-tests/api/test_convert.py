@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import pytest
 
@@ -14,6 +15,7 @@ from support.commands import Command
 from support.images import CLUSTER, pattern
 
 MIB = 1 << 20
+Format: TypeAlias = Literal["raw", "qed"]
 
 
 @pytest.fixture
@@ -31,8 +33,8 @@ def source(tmp_path: Path) -> Iterator[qed.Image]:
         yield image
 
 
-def content(path: Path, format: str) -> bytes:
-    with qed.open(path, format=format) as image:  # type: ignore[arg-type]
+def content(path: Path, kind: Format) -> bytes:
+    with qed.open(path, format=kind) as image:
         return image.pread(image.size, 0)
 
 
@@ -42,7 +44,7 @@ def drained(reader: int) -> Iterator[list[bytes]]:
     read: list[bytes] = []
 
     def drain() -> None:
-        with open(reader, "rb") as pipe:
+        with os.fdopen(reader, "rb") as pipe:
             read.append(pipe.read())
 
     thread = threading.Thread(target=drain)
@@ -58,7 +60,7 @@ def fed(data: bytes) -> Iterator[int]:
 
     def feed() -> None:
         try:
-            with open(writer, "wb") as pipe:
+            with os.fdopen(writer, "wb") as pipe:
                 pipe.write(data)
         except BrokenPipeError:
             pass  # who reads may stop early
@@ -72,14 +74,14 @@ def fed(data: bytes) -> Iterator[int]:
         thread.join()
 
 
-@pytest.mark.parametrize("format", ["raw", "qed"])
+@pytest.mark.parametrize("kind", ["raw", "qed"])
 def test_a_new_disk_reads_alike_and_holds_data_only(
-    source: qed.Image, tmp_path: Path, qemu_img: Command, format: str
+    source: qed.Image, tmp_path: Path, qemu_img: Command, kind: Format
 ) -> None:
     target = tmp_path / "target"
-    assert qed.convert(source, target, format=format) == 0  # type: ignore[arg-type]
-    qemu_img.ok("compare", "-f", "qed", "-F", format, "source.qed", "target")
-    if format == "qed":
+    assert qed.convert(source, target, format=kind) == 0
+    qemu_img.ok("compare", "-f", "qed", "-F", kind, "source.qed", "target")
+    if kind == "qed":
         qemu_img.ok("check", "-f", "qed", "target")
         assert qed.check(target).allocated_clusters == 5
     else:
@@ -137,16 +139,16 @@ def test_a_target_that_exists_stays_unless_overwriting_is_asked_for(
 
 
 @pytest.mark.parametrize("length", [None, 3 * MIB + 100])
-@pytest.mark.parametrize("format", ["raw", "qed"])
+@pytest.mark.parametrize("kind", ["raw", "qed"])
 def test_a_pipe_becomes_a_disk(
-    tmp_path: Path, qemu_img: Command, length: int | None, format: str
+    tmp_path: Path, qemu_img: Command, length: int | None, kind: Format
 ) -> None:
     data = pattern(4, MIB) + bytes(MIB) + pattern(5, MIB + 100)
     with fed(data) as reader:
-        qed.convert(reader, tmp_path / "target", length=length, format=format)  # type: ignore[arg-type]
+        qed.convert(reader, tmp_path / "target", length=length, format=kind)
     padded = data + bytes(-len(data) % 512)
-    assert content(tmp_path / "target", format) == padded
-    if format == "qed":
+    assert content(tmp_path / "target", kind) == padded
+    if kind == "qed":
         qemu_img.ok("check", "-f", "qed", "target")
         assert qed.check(tmp_path / "target").leaks == 0
 
@@ -221,7 +223,7 @@ def test_progress_is_told_on_the_calling_thread_and_ends_at_the_total(
 
 
 def _stall(
-    stop: Callable[[], None], tmp_path: Path, format: str, expected: type[BaseException]
+    stop: Callable[[], None], tmp_path: Path, kind: Format, expected: type[BaseException]
 ) -> None:
     """Convert from a pipe that never says anything, and stop that from the progress function."""
     reader, writer = os.pipe()
@@ -234,20 +236,20 @@ def _stall(
             stop()
 
     with pytest.raises(expected):
-        qed.convert(reader, tmp_path / "target", format=format, progress=progress)  # type: ignore[arg-type]
+        qed.convert(reader, tmp_path / "target", format=kind, progress=progress)
     os.close(reader)
     os.close(writer)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("format", ["raw", "qed"])
+@pytest.mark.parametrize("kind", ["raw", "qed"])
 def test_what_progress_raises_stops_the_copy_and_leaves_nothing(
-    tmp_path: Path, format: str
+    tmp_path: Path, kind: Format
 ) -> None:
     def fail() -> None:
         raise RuntimeError("enough")
 
-    _stall(fail, tmp_path, format, RuntimeError)
+    _stall(fail, tmp_path, kind, RuntimeError)
 
 
 def test_an_interrupt_stops_the_copy_and_leaves_nothing(tmp_path: Path) -> None:

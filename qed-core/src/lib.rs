@@ -14,6 +14,7 @@ pub mod source;
 pub mod storage;
 mod sync;
 
+pub use chain::qcow2;
 pub use chain::{
     AskBacking, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH, Disk, DiskInfo,
     Layer, LayerName, LockMode, MAX_DEPTH, OpenOptions, inspect, inspect_file, open, open_file,
@@ -24,10 +25,11 @@ pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
 };
 pub use meta::{Rule, Rules, Trust};
+pub use ops::bench;
 pub use ops::{
-    CheckReport, CompareOptions, ConvertOptions, ConvertSource, ConvertTarget, CreateOptions,
-    CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference, MAX_WORKERS, NamedOptions,
-    OptionValue, Progress, check, check_file, check_storage, compare, convert, create, create_file,
-    format_storage, parse_size,
+    CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
+    ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
+    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, check, check_file,
+    check_storage, compare, convert, create, create_file, format_storage, layout, parse_size,
 };
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod backing;
+mod bench;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
@@ -19,6 +20,7 @@ mod fork;
 mod functions;
 mod image;
 mod layer;
+mod layout;
 mod options;
 mod progress;
 mod results;
@@ -28,6 +30,8 @@ use pyo3::prelude::*;
 /// The native half of the package `qed`.
 #[pymodule(gil_used = false)]
 mod _qed {
+    #[pymodule_export]
+    use crate::bench::bench;
     #[pymodule_export]
     use crate::convert::{compare, convert};
     #[pymodule_export]
@@ -40,8 +44,13 @@ mod _qed {
     use crate::image::Image;
     #[pymodule_export]
     use crate::layer::Layer;
+    #[pymodule_export]
+    use crate::layout::layout;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const BENCH_MAX_IN_FLIGHT: u64 = qed_core::bench::MAX_IN_FLIGHT;
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::open::open_chain;
 use super::options::OpenOptions;
+use super::qcow2::{Qcow2Disk, Qcow2Info};
 use super::raw::RawDisk;
 use crate::error::{Error, Result};
 use crate::image::{BackingInfo, Flags, Image, Info};
@@ -26,6 +27,7 @@ pub struct Disk {
 #[derive(Debug)]
 pub(super) enum Driver {
     Qed(Image),
+    Qcow2(Qcow2Disk),
     Raw(RawDisk),
 }
 
@@ -34,6 +36,7 @@ macro_rules! pass {
     ($disk:expr, $inner:ident => $call:expr) => {
         match &$disk.driver {
             Driver::Qed($inner) => $call,
+            Driver::Qcow2($inner) => $call,
             Driver::Raw($inner) => $call,
         }
     };
@@ -70,6 +73,8 @@ pub struct DiskInfo {
     pub read_only: bool,
     /// What only a QED image has.
     pub qed: Option<Info>,
+    /// What only a qcow2 image has.
+    pub qcow2: Option<Qcow2Info>,
 }
 
 impl Disk {
@@ -104,6 +109,7 @@ impl Disk {
     pub fn format(&self) -> Format {
         match &self.driver {
             Driver::Qed(_) => Format::Qed,
+            Driver::Qcow2(_) => Format::Qcow2,
             Driver::Raw(_) => Format::Raw,
         }
     }
@@ -125,14 +131,14 @@ impl Disk {
     pub fn image(&self) -> Option<&Image> {
         match &self.driver {
             Driver::Qed(image) => Some(image),
-            Driver::Raw(_) => None,
+            Driver::Qcow2(_) | Driver::Raw(_) => None,
         }
     }
 
     pub(super) fn into_image(self) -> Option<Image> {
         match self.driver {
             Driver::Qed(image) => Some(image),
-            Driver::Raw(_) => None,
+            Driver::Qcow2(_) | Driver::Raw(_) => None,
         }
     }
 
@@ -205,6 +211,7 @@ impl Disk {
     pub fn close(self) -> Result<()> {
         match self.driver {
             Driver::Qed(image) => image.close(),
+            Driver::Qcow2(disk) => disk.close(),
             Driver::Raw(disk) => disk.close(),
         }
     }
@@ -240,6 +247,7 @@ impl Disk {
     pub fn info(&self) -> Result<DiskInfo> {
         match &self.driver {
             Driver::Qed(image) => Ok(image.info()?.into()),
+            Driver::Qcow2(disk) => disk.info(),
             Driver::Raw(disk) => disk.info(),
         }
     }
@@ -278,6 +286,7 @@ impl Target for Disk {
     fn granule(&self) -> u64 {
         match &self.driver {
             Driver::Qed(image) => image.cluster_size(),
+            Driver::Qcow2(disk) => disk.cluster_size(),
             Driver::Raw(_) => RAW_GRANULE,
         }
     }
@@ -310,6 +319,7 @@ impl From<Info> for DiskInfo {
             disk_usage: info.disk_usage,
             read_only: info.read_only,
             qed: Some(info),
+            qcow2: None,
         }
     }
 }

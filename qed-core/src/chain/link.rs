@@ -9,6 +9,7 @@ use super::disk::{Disk, Driver, LayerName};
 use super::file::{Access, FileId, check_file};
 use super::options::{LockMode, OpenOptions};
 use super::probe::probe_storage;
+use super::qcow2::{self, Qcow2Disk};
 use super::raw::RawDisk;
 use super::resolve::{Found, Whereabouts};
 use crate::error::{Error, ErrorKind, Result};
@@ -81,7 +82,7 @@ impl Link {
         let backing = match format {
             Format::Raw => None,
             Format::Qed => read_backing_info(&*storage)?,
-            Format::Qcow2 => return Err(qcow2_backing()),
+            Format::Qcow2 => qcow2::read_backing_info(&*storage)?,
         };
         Ok(Self { whereabouts, id, backing, format, storage })
     }
@@ -104,7 +105,13 @@ impl Link {
         let path = self.whereabouts.path;
         let driver = match self.format {
             Format::Raw => Driver::Raw(RawDisk::new(self.storage, settings, path.as_deref())?),
-            Format::Qcow2 => return Err(qcow2_backing()),
+            Format::Qcow2 => {
+                let disk = Qcow2Disk::from_storage(self.storage, below, settings)?;
+                Driver::Qcow2(match path {
+                    Some(path) => disk.named(path),
+                    None => disk,
+                })
+            }
             Format::Qed => {
                 let image = Image::from_storage(self.storage, below, settings)?;
                 Driver::Qed(match path {
@@ -176,9 +183,4 @@ fn recognised(storage: &dyn Storage) -> Result<Format> {
              is raw; an explicit chain with backing_format=raw would allow it",
         )
     })
-}
-
-/// The answer to a qcow2 backing file.
-pub(crate) fn qcow2_backing() -> Error {
-    Error::new(ErrorKind::Unsupported, "qcow2 backing files are not built in yet")
 }

@@ -1,8 +1,8 @@
 //! Comparing what two disks read as, whatever their formats.
 //!
 //! Several threads take pieces from the front; what both disks know to be zero is not read. The
-//! first place that differs is found for sure: a worker that finds one goes on only with pieces
-//! before it, and pieces are handed out in ascending order.
+//! first place that differs is found for sure: pieces are handed out in ascending order until one
+//! differs, and those before it have been taken by then and are compared to their ends.
 
 use super::work::{DEFAULT_WORKERS, Job, Progress, check_workers};
 use crate::error::{Error, Result};

@@ -17,9 +17,8 @@ pub use format::{CreateSpec, format_storage};
 use place::{Place, Temporary};
 
 use crate::chain::file::{Access, FileId, check_file, open_path};
-use crate::chain::{
-    LockMode, Purpose, directory_of, file_mode, lock_and_wrap, probe_storage, qcow2_backing,
-};
+use crate::chain::qcow2::{self, Qcow2CreateSpec, format_qcow2};
+use crate::chain::{LockMode, Purpose, directory_of, file_mode, lock_and_wrap, probe_storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{DEFAULT_CLUSTER_SIZE, DEFAULT_TABLE_SIZE, Geometry};
 use crate::image::{CacheMode, read_header};
@@ -34,7 +33,8 @@ pub struct CreateOptions {
     pub format: Format,
     /// Guest bytes, rounded up to 512; the backing file's size where it is not given.
     pub size: Option<u64>,
-    /// Bytes in a cluster: a power of two from 4 KiB to 64 MiB; 64 KiB where it is not given.
+    /// Bytes in a cluster: a power of two from 4 KiB to 64 MiB (qcow2: from 512 to 2 MiB); 64 KiB
+    /// where it is not given.
     pub cluster_size: Option<u64>,
     /// Clusters in a table: a power of two from 1 to 16; 4 where it is not given.
     pub table_size: Option<u64>,
@@ -128,6 +128,7 @@ fn format_file(file: &File, spec: &Spec, options: &CreateOptions) -> Result<()> 
         .map_err(|error| Error::io("opening the new image", error))?;
     match spec {
         Spec::Qed(spec) => format_storage(&storage, spec),
+        Spec::Qcow2(spec) => format_qcow2(&storage, spec),
         Spec::Raw(size) => format_raw(&storage, *size),
     }
 }
@@ -142,12 +143,15 @@ fn format_raw(storage: &dyn Storage, size: u64) -> Result<()> {
 /// What the options say of the new file without looking at any other.
 enum Shape {
     Qed(Geometry),
+    /// With clusters of so many bytes.
+    Qcow2(u64),
     Raw,
 }
 
 /// A new file, ready to be written.
 enum Spec {
     Qed(CreateSpec),
+    Qcow2(Qcow2CreateSpec),
     /// A raw disk of so many bytes.
     Raw(u64),
 }
@@ -156,7 +160,13 @@ impl Shape {
     fn of(options: &CreateOptions) -> Result<Self> {
         match options.format {
             Format::Qed => geometry_of(options).map(Self::Qed),
-            Format::Qcow2 => Err(qcow2_backing()),
+            Format::Qcow2 => {
+                if options.table_size.is_some() {
+                    return Err(Error::invalid("a qcow2 image has no table_size"));
+                }
+                let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
+                Qcow2CreateSpec::new(0, cluster_size).map(|_| Self::Qcow2(cluster_size))
+            }
             Format::Raw => check_raw(options).map(|()| Self::Raw),
         }
     }
@@ -165,7 +175,31 @@ impl Shape {
     /// left open.
     fn plan(self, directory: Option<&Path>, options: &CreateOptions) -> Result<Spec> {
         match self {
-            Self::Qed(geometry) => plan(geometry, directory, options).map(Spec::Qed),
+            Self::Qed(geometry) => {
+                let shaped = |size, backing: Option<(&[u8], Option<Format>)>| {
+                    let spec = CreateSpec::new(geometry, size)?;
+                    match backing {
+                        Some((name, format)) => {
+                            spec.with_backing(name, format == Some(Format::Raw))
+                        }
+                        None => Ok(spec),
+                    }
+                };
+                plan(shaped, directory, options).map(Spec::Qed)
+            }
+            Self::Qcow2(cluster_size) => {
+                let shaped = |size, backing: Option<(&[u8], Option<Format>)>| {
+                    let spec = Qcow2CreateSpec::new(size, cluster_size)?;
+                    match backing {
+                        // The longest name there is stands for one not known yet.
+                        Some((name, format)) => {
+                            spec.with_backing(name, format.unwrap_or(Format::Qcow2))
+                        }
+                        None => Ok(spec),
+                    }
+                };
+                plan(shaped, directory, options).map(Spec::Qcow2)
+            }
             Self::Raw => {
                 let size = options.size.ok_or_else(no_size)?;
                 Ok(Spec::Raw(size.checked_next_multiple_of(512).unwrap_or(u64::MAX)))
@@ -206,25 +240,27 @@ fn no_size() -> Error {
     Error::invalid("no size is given, and no backing file to take it from")
 }
 
-fn plan(
-    geometry: Geometry,
+/// The spec of size and backing file that `shaped` makes, which is asked first with what is known
+/// before the backing file is opened.
+fn plan<S>(
+    shaped: impl Fn(u64, Option<(&[u8], Option<Format>)>) -> Result<S>,
     directory: Option<&Path>,
     options: &CreateOptions,
-) -> Result<CreateSpec> {
+) -> Result<S> {
     let Some(backing) = &options.backing else {
         if options.backing_format.is_some() {
             return Err(Error::invalid("a backing format is given, but no backing file"));
         }
-        return CreateSpec::new(geometry, options.size.ok_or_else(no_size)?);
+        return shaped(options.size.ok_or_else(no_size)?, None);
     };
     // The name is judged before anything of that name is opened.
     let name = backing.as_os_str().as_bytes();
-    CreateSpec::new(geometry, 0)?.with_backing(name, false)?;
+    shaped(0, Some((name, options.backing_format)))?;
     let (size, format) = match (options.size, options.backing_format) {
         (Some(size), Some(format)) => (size, format),
         _ => ask_backing(backing, directory, options)?,
     };
-    CreateSpec::new(geometry, size)?.with_backing(name, format == Format::Raw)
+    shaped(size, Some((name, Some(format))))
 }
 
 /// Size and format: what the caller says, else what the backing file says.
@@ -242,7 +278,7 @@ fn ask_backing(
             )));
         }
     };
-    let asked = || {
+    let asked = || -> Result<(u64, Format)> {
         let access = Access { block_devices: options.block_devices, ..Access::default() };
         let file = open_path(&path, access, "the backing file")?;
         let mode = file_mode(CacheMode::Writeback, false);
@@ -254,7 +290,7 @@ fn ask_backing(
         let size = match (options.size, format) {
             (Some(size), _) => size,
             (None, Format::Qed) => read_header(&*storage)?.image_size,
-            (None, Format::Qcow2) => return Err(qcow2_backing()),
+            (None, Format::Qcow2) => qcow2::read_virtual_size(&*storage)?,
             (None, Format::Raw) => {
                 storage.len().map_err(|error| Error::io("asking the file's length", error))?
             }

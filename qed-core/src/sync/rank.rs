@@ -30,6 +30,14 @@ pub(crate) enum Rank {
     Clock,
     /// Orders for the background thread.
     Background,
+    /// The first change and the close of a qcow2 image.
+    Qcow2Session,
+    /// A qcow2 image's tables: shared, or alone where clusters are freed.
+    Qcow2Tables,
+    /// The order between a qcow2 image's tables and syncs.
+    Qcow2Order,
+    /// Where a qcow2 image's tables stand, and how long its file is.
+    Qcow2Layout,
     /// Locks inside a storage.
     Storage,
 }

@@ -1,27 +1,33 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import Buffer, disjoint_base
 
+from qed._bench import BenchResult
+from qed._layout import Layout
 from qed._options import BackingSource, Path, PathOrDescriptor, Progress
 from qed._results import CheckReport, Comparison, Extent, Info, LayerName
 
 __all__ = [
+    "BENCH_MAX_IN_FLIGHT",
     "Extents",
     "Image",
     "Layer",
     "__version__",
     "after_fork_in_child",
+    "bench",
     "check",
     "compare",
     "convert",
     "create",
     "error_kinds",
+    "layout",
     "parse_size",
     "probe",
 ]
 
 __version__: Final[str]
+BENCH_MAX_IN_FLIGHT: Final[int]
 
 @disjoint_base
 class Image:
@@ -82,6 +88,13 @@ class Extents(Iterator[Extent]):
     def __iter__(self) -> Self: ...
     def __next__(self) -> Extent: ...
 
+def bench(
+    image: Image,
+    trace: bytes | None,
+    trace_name: Path | None,
+    progress: Callable[[int, int], object] | None,
+    **options: Any,
+) -> BenchResult: ...
 def create(
     path: PathOrDescriptor, size: int | None, backing: Path | None, **options: Any
 ) -> None: ...
@@ -104,6 +117,7 @@ def convert(
 def compare(
     a: Image, b: Image, *, strict: bool, workers: int, progress: Progress | None
 ) -> Comparison: ...
+def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
 def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...
 def error_kinds() -> list[str]: ...

@@ -1,6 +1,6 @@
 //! Moving pieces from a feed to a target: zeroes are found and left out, order is kept if asked.
 
-use super::super::work::{Job, TICK};
+use super::super::work::{Job, MAX_WORKERS, TICK};
 use super::feed::{Feed, Piece};
 use super::zeroes::{Run, runs};
 use crate::error::Result;
@@ -26,13 +26,14 @@ pub(super) struct Copy<'a> {
     target: &'a dyn Target,
     manner: Manner,
     turn: Mutex<u64>,
-    turned: Condvar,
+    /// Who waits for turn n waits at place n modulo their number; no more turns are ever out.
+    turned: [Condvar; MAX_WORKERS],
 }
 
 impl<'a> Copy<'a> {
     pub(super) fn new(feed: &'a dyn Feed, target: &'a dyn Target, manner: Manner) -> Self {
         let turn = Mutex::new(Rank::Work, 0);
-        Self { feed, target, manner, turn, turned: Condvar::new() }
+        Self { feed, target, manner, turn, turned: std::array::from_fn(|_| Condvar::new()) }
     }
 
     /// What one worker does: pieces, until there are no more.
@@ -49,8 +50,7 @@ impl<'a> Copy<'a> {
             }
             self.write(piece, bytes, job)?;
             if self.manner.in_order {
-                *self.turn.lock() += 1;
-                self.turned.notify_all();
+                self.end(piece.turn);
             }
         }
         Ok(())
@@ -122,10 +122,19 @@ impl<'a> Copy<'a> {
         let mut now = self.turn.lock();
         while *now != turn {
             job.check()?;
-            self.turned.wait_for(&mut now, TICK);
+            self.turned[place(turn)].wait_for(&mut now, TICK);
         }
         Ok(())
     }
+
+    fn end(&self, turn: u64) {
+        *self.turn.lock() = turn + 1;
+        self.turned[place(turn + 1)].notify_all();
+    }
+}
+
+fn place(turn: u64) -> usize {
+    usize::try_from(turn % MAX_WORKERS as u64).unwrap_or(0)
 }
 
 /// Bytes moved at once: much for the disk, little for the processor's caches.

@@ -93,7 +93,7 @@ impl<'a> DiskFeed<'a> {
             let extent = match self.source.extent(at.offset, size - at.offset) {
                 Ok(extent) => (extent.length, extent.reads_zero()),
                 // Reading tells what of it is lost.
-                Err(_) if self.salvage => (SALVAGED_AT_ONCE.min(size - at.offset), false),
+                Err(_) if self.salvage => ((SALVAGED_AT_ONCE as u64).min(size - at.offset), false),
                 Err(error) => return Err(error),
             };
             at.run_end = at.offset.saturating_add(extent.0).min(size);
@@ -108,7 +108,7 @@ impl<'a> DiskFeed<'a> {
             read => return read,
         }
         let mut at = offset;
-        for part in buffer.chunks_mut(SALVAGED_AT_ONCE as usize) {
+        for part in buffer.chunks_mut(SALVAGED_AT_ONCE) {
             if self.source.read(part, at).is_err() {
                 part.fill(0);
                 self.lost.fetch_add(part.len() as u64, SeqCst);
@@ -173,4 +173,4 @@ const LEAST_HOLE: u64 = 64 << 10;
 /// Zeroes taken at once, so that a job can be stopped between two pieces.
 const LARGEST_HOLE: u64 = 1 << 30;
 /// The unit in which unreadable places are told from readable ones.
-const SALVAGED_AT_ONCE: u64 = 4096;
+const SALVAGED_AT_ONCE: usize = 4096;

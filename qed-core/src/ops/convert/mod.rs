@@ -174,7 +174,7 @@ fn from_stream(
                 into_stream(&feed, &writer, options, &job, progress)
             }
             (Some(_), None) => Err(Error::invalid(
-                "a QED image is written to a stream only where its size is known: length is missing",
+                "a QED image goes into a stream only where its size is known: length is missing",
             )),
             (Some(geometry), Some(length)) => {
                 let layout = Layout::plan(Guest::Stream(pipe, length), geometry, &job)?;

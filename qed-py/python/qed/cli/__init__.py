@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qed.cli._command import Command
 
 VERBS = {
+    "bench": "Measure how fast a disk answers requests",
     "check": "Check the structure of an image",
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",

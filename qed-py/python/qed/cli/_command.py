@@ -37,8 +37,12 @@ class Command(click.Command):
         about: str = "",
         examples: Sequence[str] = (),
         failure_status: int = 1,
+        ours: Sequence[str] = (),
     ) -> None:
-        """Describe a verb; errors that are not about its usage end with `failure_status`."""
+        """Describe a verb; errors that are not about its usage end with `failure_status`.
+
+        `ours` are the names of values that QEMU's tool has no option for.
+        """
         shown = "\n".join(f"  {program.name} {example}" for example in examples)
         super().__init__(
             name,
@@ -52,6 +56,7 @@ class Command(click.Command):
         )
         self.program = program
         self.failure_status = failure_status
+        self.ours = {"policy", *ours}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Split the words as getopt does; click then sees full names and one order."""
@@ -93,7 +98,7 @@ class Command(click.Command):
     def _ours(self) -> list[str]:
         """Return what QEMU's tools lack: it must not make an abbreviation of theirs ambiguous."""
         return [
-            name for option in self._options() if option.name == "policy" for name in option.opts
+            name for option in self._options() if option.name in self.ours for name in option.opts
         ]
 
     def _long(self, options: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:

@@ -8,6 +8,9 @@ from qed.cli._program import Failure, Program
 MAX = (1 << 63) - 1
 
 _HEX = re.compile(r"0[xX][0-9a-fA-F]+")
+_SIGNED_HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
+_OCTAL = re.compile(r"[+-]?0[0-7]+")
+_DECIMAL = re.compile(r"[+-]?([1-9][0-9]*|0)")
 
 
 def size(program: Program, text: str, what: str, *, least: int = 0, most: int = MAX) -> int:
@@ -21,6 +24,18 @@ def size(program: Program, text: str, what: str, *, least: int = 0, most: int = 
     if not least <= number <= most:
         if not program.is_qemu and number < 0:
             parse_size(text)
+        raise Failure(f"Invalid {what} specified. Must be between {least} and {most}.")
+    return number
+
+
+def integer(text: str, what: str, *, least: int, most: int) -> int:
+    """Return the number that `text` is, decimal, octal (017) or hexadecimal (0x1f)."""
+    word = text.lstrip()
+    base = 16 if _SIGNED_HEX.fullmatch(word) else 8 if _OCTAL.fullmatch(word) else 10
+    if base == 10 and not _DECIMAL.fullmatch(word):
+        raise Failure(f"Invalid {what} specified: '{text}'.")
+    number = int(word, base)
+    if not least <= number <= most:
         raise Failure(f"Invalid {what} specified. Must be between {least} and {most}.")
     return number
 

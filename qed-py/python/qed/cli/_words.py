@@ -17,8 +17,13 @@ _ADVICE = {
     "backing_policy=": "--backing ",
 }
 
-_NO_MARK = {"qed": "Image not in QED format", "qcow2": "Image is not in qcow2 format"}
+_NO_MARK = {
+    "qed": ("not a QED image", "Image not in QED format"),
+    "qcow2": ("not a qcow2 image", "Image is not in qcow2 format"),
+}
 
+_BEHIND = "Could not open backing file: "
+_QUOTED = re.compile(r"Could not open '[^']*'")
 _BACKING = re.compile(r'opening backing file "(?P<name>.*)": ')
 
 
@@ -36,6 +41,15 @@ def opening(
         return ours(error)
     reason, *remarks = _reason(error, path, format_name, writing)
     return Failure(f"Could not open '{shown}': {reason}", *remarks)
+
+
+def apart(failure: Failure) -> Failure:
+    """Return why a backing file could not be opened, as where each file is opened by itself."""
+    _, found, reason = failure.text.partition(_BEHIND)
+    name = _QUOTED.match(reason)
+    if not found or name is None:
+        return failure
+    return Failure(f"{name[0]}: {reason}", *failure.remarks)
 
 
 def creating(program: Program, error: qed.Error, path: str) -> Failure:
@@ -70,19 +84,17 @@ def copying(error: qed.Error, target: str) -> Failure:
 
 def ours(error: OSError) -> Failure:
     """Return the library's sentence."""
-    text = str(error)
-    for theirs, words in _ADVICE.items():
-        text = text.replace(theirs, words)
-    return Failure(text)
+    return Failure(_advised(str(error)))
 
 
 def _reason(error: qed.Error, path: str, format_name: str, writing: bool) -> list[str]:
     backing = _BACKING.search(str(error.strerror))
     if backing is not None and error.errno:
         name = backing["name"]
-        return [f"Could not open backing file: Could not open '{name}': {_system(error)}"]
-    if isinstance(error, qed.NotQedError) and format_name in _NO_MARK:
-        return [_NO_MARK[format_name]]
+        return [f"{_BEHIND}Could not open '{name}': {_system(error)}"]
+    ours, theirs = _NO_MARK.get(format_name, ("", ""))
+    if ours and str(error.strerror).startswith(ours):
+        return [theirs]
     if isinstance(error, qed.LockedError):
         lock = '"write"' if writing else 'shared "write"'
         return [f"Failed to get {lock} lock", f"Is another process using the image [{path}]?"]
@@ -109,4 +121,11 @@ def _system(error: qed.Error) -> str:
 
 
 def _sentence(error: qed.Error) -> str:
-    return str(error.strerror)
+    return _advised(str(error.strerror))
+
+
+def _advised(text: str) -> str:
+    """Name the command's options where the library names its own."""
+    for theirs, words in _ADVICE.items():
+        text = text.replace(theirs, words)
+    return text

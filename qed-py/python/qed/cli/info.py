@@ -6,10 +6,11 @@ from typing import Any
 
 import qed
 from qed.cli import _command as command_line
+from qed.cli import _words
 from qed.cli._command import Arguments, Command
 from qed.cli._opening import Named, beside, find, layer_names
 from qed.cli._output import human_size, json_text, printable
-from qed.cli._program import Program
+from qed.cli._program import Failure, Program
 
 
 def command(program: Program) -> Command:
@@ -52,7 +53,12 @@ def run(program: Program, arguments: Arguments) -> int:
 
 def _chain(image: Named, arguments: Arguments) -> Iterator[Named]:
     """Give the image and its backing files, from the top down, as the policy allows."""
-    with image.open(policy=arguments.policy) as disk:
+    try:
+        disk = image.open(policy=arguments.policy)
+    except Failure as failure:
+        # QEMU's tool opens one file after the other.
+        raise _words.apart(failure) from failure
+    with disk:
         layers = list(zip(layer_names(image, disk), disk.layers(), strict=True))
     yield image
     for path, layer in layers[1:]:
@@ -81,6 +87,11 @@ def _lines(file: str, info: qed.Info) -> list[str]:
         lines.append(f"backing file: {printable(info.backing)}{path}")
     if info.backing_format is not None:
         lines.append(f"backing file format: {info.backing_format}")
+    if info.qcow2 is not None:
+        lines.append("Format specific information:")
+        for name, value in _specific(info.qcow2).items():
+            shown = str(value).lower() if isinstance(value, bool) else value
+            lines.append(f"    {name.replace('-', ' ')}: {shown}")
     lines += [
         "Child node '/file':",
         f"    filename: {printable(file)}",
@@ -108,11 +119,25 @@ def _document(file: str, info: qed.Info) -> dict[str, Any]:
     if info.cluster_size is not None:
         document["cluster-size"] = info.cluster_size
     document |= {"format": info.format, "actual-size": info.disk_usage}
+    if info.qcow2 is not None:
+        document["format-specific"] = {"type": "qcow2", "data": _specific(info.qcow2)}
     if info.backing is not None:
         document["full-backing-filename"] = beside(file, info.backing)
         document["backing-filename"] = info.backing
     document["dirty-flag"] = bool(info.needs_check)
     return document
+
+
+def _specific(info: qed.Qcow2Info) -> dict[str, Any]:
+    """Return what a qcow2 image has of its own; its first version has less of it."""
+    later = info.compat != "0.10"
+    return {
+        "compat": info.compat,
+        "compression-type": info.compression_type,
+        **({"lazy-refcounts": info.lazy_refcounts} if later else {}),
+        "refcount-bits": info.refcount_bits,
+        **({"corrupt": info.corrupt, "extended-l2": info.extended_l2} if later else {}),
+    }
 
 
 def _exact(size: int) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import NamedTuple
 
+import click
+
 import qed
 from qed.cli import _command as command_line
 from qed.cli._command import Arguments, Command
@@ -51,13 +53,24 @@ def command(program: Program) -> Command:
             command_line.option(
                 "-l", "--max-length", metavar="LENGTH", help="How many bytes to describe."
             ),
+            command_line.option(
+                "--plot",
+                metavar="SVG",
+                type=click.Path(),
+                help="Draw where the disk lies in FILE itself, instead of listing it.",
+            ),
             command_line.policy(),
             command_line.refused("--object", value=True),
             command_line.file_argument(),
         ],
+        ours=["plot"],
         summary="Show where a disk's data lies.",
         about=_about(program),
-        examples=["map disk.qed", "map --output=json -s 1G -l 64M disk.qed"],
+        examples=[
+            "map disk.qed",
+            "map --output=json -s 1G -l 64M disk.qed",
+            "map --plot disk.svg disk.qed",
+        ],
     )
 
 
@@ -74,6 +87,8 @@ def _about(program: Program) -> str:
 def run(program: Program, arguments: Arguments) -> int:
     """Print the extents."""
     file = command_line.one_file(arguments)
+    if arguments.plot is not None:
+        return _plot(program, arguments, file)
     start = size(program, arguments.start_offset, "start offset")
     limit = arguments.max_length
     limit = None if limit is None else size(program, limit, "max length")
@@ -92,6 +107,23 @@ def run(program: Program, arguments: Arguments) -> int:
             _print_table(
                 runs, layer_names(image, disk) if isinstance(disk, qed.Image) else [image.path]
             )
+    return 0
+
+
+def _plot(program: Program, arguments: Arguments, file: str) -> int:
+    from qed.cli._plot import plot
+
+    for shown, given in (
+        ("--start-offset", arguments.start_offset != "0"),
+        ("--max-length", arguments.max_length is not None),
+        ("--output=json", arguments.output != "human"),
+        ("--backing", arguments.policy is not None),
+    ):
+        if given:
+            raise Failure(f"--plot draws the whole of one file: {shown} has no meaning beside it")
+    image = find(program, arguments, file, format_name=arguments.format)
+    with image.inspect() as layer:
+        plot(layer, image.path, arguments.plot)
     return 0
 
 
