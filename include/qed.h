@@ -368,8 +368,8 @@ typedef struct qed_info {
    */
   uint32_t backing_raw;
   /**
-   * The format of the image file, one of QED_FORMAT_*. What a format does not have is 0: only QED
-   * images have tables and features here, raw disks have no clusters.
+   * The format of the image file, one of QED_FORMAT_*. What a format does not have is 0: only
+   * QED images have tables and features here, raw disks have no clusters.
    */
   uint32_t format;
   /**
@@ -468,15 +468,13 @@ int qed_options_free(struct qed_options **options);
 /**
  * Adds a backing file to be opened: the first is that of the image, the next that of the first,
  * and so on; the names in the images are then not looked at, and there must be as many as the
- * images need. format is "raw", "qed" or "qcow2"; NULL leaves it to what the image above says, then to the
- * magic.
+ * images need. format is "raw", "qed" or "qcow2"; NULL leaves it to what the image above says,
+ * then to the magic.
  *
  * Ownership: path and format are copied. Threads: any.
  * Errors: -EINVAL: an unknown format. The file is opened, and may fail, when an image is.
  */
-int qed_options_add_backing_path(struct qed_options *options,
-                                 const char *path,
-                                 const char *format);
+int qed_options_add_backing_path(struct qed_options *options, const char *path, const char *format);
 
 /**
  * qed_options_add_backing_path for a file that is open for reading.
@@ -519,10 +517,10 @@ int qed_image_create_fd(int fd, uint64_t size, const struct qed_options *options
 
 /**
  * Opens an image for reading and writing: a QED image, or a disk of the format that the option
- * "format" names (qed, qcow2, raw; never guessed). With the option "read_only" it is opened for reading alone. The
- * image is locked against other processes as QEMU locks it, unless the option "lock" is off.
- * Backing files are opened as the option "backing_policy" allows: deny, beneath (the default: a
- * name that stays inside the image's own directory) or follow.
+ * "format" names (qed, qcow2, raw; never guessed). With the option "read_only" it is opened for
+ * reading alone. The image is locked against other processes as QEMU locks it, unless the option
+ * "lock" is off. Backing files are opened as the option "backing_policy" allows: deny, beneath
+ * (the default: a name that stays inside the image's own directory) or follow.
  *
  * Ownership: *out is written on success only; close it with qed_image_close. options may be NULL
  * and is not kept. Threads: any.
@@ -531,9 +529,7 @@ int qed_image_create_fd(int fd, uint64_t size, const struct qed_options *options
  * (unknown incompatible features), -EAGAIN (another process holds the image), and what the
  * operating system reports.
  */
-int qed_image_open(const char *path,
-                   const struct qed_options *options,
-                   struct qed_image **out);
+int qed_image_open(const char *path, const struct qed_options *options, struct qed_image **out);
 
 /**
  * Opens the image behind a descriptor that is open for reading and, unless the option "read_only"
