@@ -20,6 +20,25 @@ OPENINGS = {
     "qed": ["-f", "qed", *LOOK, "a.qed"],
     "raw": ["-f", "raw", *LOOK, "a.raw"],
     "raw over qed": ["-f", "raw", "-c", "length", "-c", "info", "a.qed"],
+    "probed qcow2": [*LOOK, "-c", "map", "a.qcow2"],
+    "qcow2": ["-f", "qcow2", *LOOK, "-c", "map", "-c", "alloc 0 1M", "a.qcow2"],
+    "qcow2 of many options": ["-r", "-c", "info", "-c", "length", "small.qcow2"],
+    "qcow2 of old": ["-r", "-c", "info", "-c", "length", "old.qcow2"],
+    "qcow2 read-only": ["-r", *LOOK, "a.qcow2"],
+    "qcow2 requests": [
+        *(
+            "-c",
+            "writev -P 5 100k 3k 300k",
+            "-c",
+            "readv -P 5 100k 303k",
+            "-c",
+            "aio_read -P 5 1 1",
+        ),
+        *("-c", "aio_flush", "-c", "write -z 64k 64k", "-c", "read -P 0 64k 64k", "-c", "flush"),
+        *("-c", "write 0 2M", "-c", "read 1M 1", "-c", "write -c 5 64k", "a.qcow2"),
+    ],
+    "overlay in qcow2": [*LOOK, "-c", "map", "-c", "alloc 0 1M", "overlay.qcow2"],
+    "snapshot over qcow2": ["-s", "-c", "write 0 512", "-c", "read 0 512", "overlay.qcow2"],
     "overlay": [*LOOK, "-c", "map", "-c", "alloc 0 1M", "overlay.qed"],
     "option behind the file": ["a.qed", *LOOK],
     "not qed": ["-f", "qed", *LOOK, "a.raw"],
@@ -130,6 +149,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (where / "a.raw").write_bytes(b"\7" * (1 << 20))
     image.ok("create", "-q", "-f", "qed", "-b", "a.raw", "-F", "raw", "overlay.qed")
     image.ok("create", "-qu", "-f", "qed", "-b", "gone.raw", "-F", "raw", "orphan.qed", "1M")
+    image.ok("create", "-q", "-f", "qcow2", "a.qcow2", "1M")
+    io.ok("-f", "qcow2", "-c", "write -q -P 7 64k 64k", "a.qcow2")
+    image.ok("create", "-q", "-f", "qcow2", "-b", "a.qed", "-F", "qed", "overlay.qcow2", "3M")
+    image.ok("create", "-qfqcow2", "-o", "cluster_size=4k,lazy_refcounts=on", "small.qcow2", "9M")
+    image.ok("create", "-qfqcow2", "-o", "compat=0.10", "old.qcow2", "1G")
     shutil.copy(where / "a.qed", where / "damaged.qed")
     put_word(where / "damaged.qed", l2_entry(where / "damaged.qed", 1), 1 << 40)
     (where / "directory").mkdir()

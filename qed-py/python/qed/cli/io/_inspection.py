@@ -7,6 +7,7 @@ allocated in it.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import qed
 from qed.cli.io._disk import Disk
 from qed.cli.io._language import Request
 from qed.cli.io._numbers import human, number
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from qed.cli.io._session import Session
 
 _SECTOR = 512
-_QCOW2_ENTRY = 8
+_ENTRY, _LONG_ENTRY = 8, 16
+"""Bytes of an entry of qcow2's L2 tables, without subclusters and with them."""
 
 
 def length(session: "Session", request: Request) -> None:
@@ -27,20 +29,41 @@ def length(session: "Session", request: Request) -> None:
 def info(session: "Session", request: Request) -> None:
     """`info`."""
     disk = disk_of(session)
-    cluster_size = disk.image.info().cluster_size or 0
+    facts = disk.image.info()
+    cluster_size = facts.cluster_size or 0
     session.say(
-        f"format name: {disk.image.format}\n"
+        f"format name: {facts.format}\n"
         f"cluster size: {human(cluster_size)}\n"
-        f"vm state offset: {human(_vm_state_offset(disk, cluster_size))}\n"
+        f"vm state offset: {human(_vm_state_offset(facts))}\n"
     )
+    if facts.qcow2 is not None:
+        lines = [f"    {name}: {word}\n" for name, word in _specific(facts.qcow2).items()]
+        session.say("Format specific information:\n" + "".join(lines))
 
 
-def _vm_state_offset(disk: Disk, cluster_size: int) -> int:
+def _vm_state_offset(info: qed.Info) -> int:
     """Return where saved machine states would begin: in qcow2, where no L1 entry of the disk is."""
-    if disk.image.format != "qcow2" or not cluster_size:
+    if info.qcow2 is None or not info.cluster_size:
         return 0
-    span = cluster_size * (cluster_size // _QCOW2_ENTRY)
-    return -(-disk.size // span) * span
+    entry = _LONG_ENTRY if info.qcow2.extended_l2 else _ENTRY
+    span = info.cluster_size * (info.cluster_size // entry)
+    return -(-info.virtual_size // span) * span
+
+
+def _specific(info: qed.Qcow2Info) -> dict[str, str]:
+    """Return what only qcow2 has, in the order of qemu-io."""
+    words = {
+        "compat": info.compat,
+        "compression type": info.compression_type,
+        "lazy refcounts": str(info.lazy_refcounts).lower(),
+        "refcount bits": str(info.refcount_bits),
+        "corrupt": str(info.corrupt).lower(),
+        "extended l2": str(info.extended_l2).lower(),
+    }
+    if info.compat == "0.10":
+        for name in ("lazy refcounts", "corrupt", "extended l2"):
+            del words[name]
+    return words
 
 
 def alloc(session: "Session", request: Request) -> None:
