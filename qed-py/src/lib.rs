@@ -7,9 +7,11 @@
 
 mod arguments;
 mod backing;
+mod bench;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
+mod convert;
 #[allow(unsafe_code)]
 mod descriptor;
 mod errors;
@@ -18,7 +20,9 @@ mod fork;
 mod functions;
 mod image;
 mod layer;
+mod layout;
 mod options;
+mod progress;
 mod results;
 
 use pyo3::prelude::*;
@@ -26,6 +30,10 @@ use pyo3::prelude::*;
 /// The native half of the package `qed`.
 #[pymodule(gil_used = false)]
 mod _qed {
+    #[pymodule_export]
+    use crate::bench::bench;
+    #[pymodule_export]
+    use crate::convert::{compare, convert};
     #[pymodule_export]
     use crate::extents::Extents;
     #[pymodule_export]
@@ -36,8 +44,13 @@ mod _qed {
     use crate::image::Image;
     #[pymodule_export]
     use crate::layer::Layer;
+    #[pymodule_export]
+    use crate::layout::layout;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const BENCH_MAX_IN_FLIGHT: u64 = qed_core::bench::MAX_IN_FLIGHT;
 }

@@ -1,25 +1,33 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import Buffer, disjoint_base
 
-from qed._options import BackingSource, Path, PathOrDescriptor
-from qed._results import CheckReport, Extent, Info
+from qed._bench import BenchResult
+from qed._layout import Layout
+from qed._options import BackingSource, Path, PathOrDescriptor, Progress
+from qed._results import CheckReport, Comparison, Extent, Info, LayerName
 
 __all__ = [
+    "BENCH_MAX_IN_FLIGHT",
     "Extents",
     "Image",
     "Layer",
     "__version__",
     "after_fork_in_child",
+    "bench",
     "check",
+    "compare",
+    "convert",
     "create",
     "error_kinds",
+    "layout",
     "parse_size",
     "probe",
 ]
 
 __version__: Final[str]
+BENCH_MAX_IN_FLIGHT: Final[int]
 
 @disjoint_base
 class Image:
@@ -34,6 +42,8 @@ class Image:
     ) -> Self: ...
     @property
     def size(self) -> int: ...
+    @property
+    def format(self) -> Literal["qed", "qcow2", "raw"]: ...
     @property
     def read_only(self) -> bool: ...
     @property
@@ -57,7 +67,9 @@ class Image:
     def discard(self, offset: int, length: int) -> None: ...
     def flush(self) -> None: ...
     def info(self) -> Info: ...
+    def layers(self) -> list[LayerName]: ...
     def extents(self, offset: int = 0, length: int | None = None) -> Extents: ...
+    def map(self, offset: int = 0, length: int | None = None) -> Extents: ...
     def close(self) -> None: ...
 
 @disjoint_base
@@ -76,11 +88,37 @@ class Extents(Iterator[Extent]):
     def __iter__(self) -> Self: ...
     def __next__(self) -> Extent: ...
 
+def bench(
+    image: Image,
+    trace: bytes | None,
+    trace_name: Path | None,
+    progress: Callable[[int, int], object] | None,
+    **options: Any,
+) -> BenchResult: ...
 def create(
     path: PathOrDescriptor, size: int | None, backing: Path | None, **options: Any
 ) -> None: ...
 def check(path: PathOrDescriptor, **options: Any) -> CheckReport: ...
-def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2"] | None: ...
+def convert(
+    source: Image | Iterable[Image] | int,
+    target: Image | PathOrDescriptor,
+    *,
+    offset: int,
+    length: int | None,
+    workers: int,
+    in_order: bool,
+    sparse_size: int,
+    target_is_zero: bool,
+    salvage: bool,
+    backing: Path | None,
+    progress: Progress | None,
+    **options: Any,
+) -> int: ...
+def compare(
+    a: Image, b: Image, *, strict: bool, workers: int, progress: Progress | None
+) -> Comparison: ...
+def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
+def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...
 def error_kinds() -> list[str]: ...
 def after_fork_in_child() -> None: ...

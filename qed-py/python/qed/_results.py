@@ -13,42 +13,68 @@ class _Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Qcow2Info(_Result):
+    """What only a qcow2 image says about itself."""
+
+    compat: Literal["0.10", "1.1"]
+    """Its version, as QEMU's tools name it."""
+    compression_type: Literal["zlib", "zstd", "unknown"]
+    """How compressed clusters are compressed."""
+    refcount_bits: int
+    """Bits of a reference count."""
+    lazy_refcounts: bool
+    """Writers may leave reference counts for later."""
+    dirty: bool
+    """Its last writer was interrupted."""
+    corrupt: bool
+    """A reader found damage and said so."""
+    extended_l2: bool
+    """Clusters have subclusters."""
+    snapshots: int
+    """Snapshots inside the image."""
+
+
+@dataclass(frozen=True, slots=True)
 class Info(_Result):
     """What an image says about itself. Sizes are bytes unless the name of the unit is given."""
 
+    format: Literal["qed", "qcow2", "raw"]
+    """The format of the image's file. What it does not have is None below."""
     virtual_size: int
     """Bytes of the disk the guest sees."""
-    cluster_size: int
+    cluster_size: int | None
     """Bytes in a cluster."""
-    table_size: int
+    table_size: int | None
     """Clusters in an L1 or L2 table."""
-    header_size: int
+    header_size: int | None
     """Clusters reserved for the header and its strings."""
-    features: int
+    features: int | None
     """Incompatible feature bits."""
     compat_features: int
     """Compatible feature bits."""
     autoclear_features: int
     """Autoclear feature bits."""
-    l1_table_offset: int
+    l1_table_offset: int | None
     """Where the L1 table stands in the file."""
     needs_check: bool
     """Another writer left the image unchecked ("dirty")."""
     backing: str | None
     """The backing file's name as stored, or None."""
-    backing_format: Literal["raw"] | None
-    """"raw" where the image says that its backing file is raw, else None."""
+    backing_format: Literal["qed", "qcow2", "raw"] | None
+    """The backing file's format where the image names it: a QED image does so for "raw" alone."""
     file_length: int
     """Bytes of the image file."""
     disk_usage: int
     """Bytes of disk the image file occupies."""
     read_only: bool
     """Whether this opening may change the image."""
+    qcow2: Qcow2Info | None = None
+    """What only a qcow2 image has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent(_Result):
-    """A run of the guest's disk that lies in one piece, in this layer alone."""
+    """A run of the guest's disk that is stored in one piece, in one layer."""
 
     offset: int
     """First byte on the guest's disk."""
@@ -57,12 +83,29 @@ class Extent(_Result):
     kind: Literal["data", "zero", "unallocated"]
     """"unallocated" reads the backing file, zeroes without one."""
     file_offset: int | None
-    """First byte in the image file, for data."""
+    """First byte in the layer's file: of data that is not compressed, of space kept for zeroes."""
+    depth: int = 0
+    """The layer: 0 is the image that was asked, 1 its backing file, and so on."""
 
     @property
     def end(self) -> int:
         """The byte after the last one on the guest's disk."""
         return self.offset + self.length
+
+    @property
+    def compressed(self) -> bool:
+        """Data that has no place of its own in the file."""
+        return self.kind == "data" and self.file_offset is None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerName(_Result):
+    """One file of an open chain."""
+
+    path: str | None
+    """Its path, or None where it was given by descriptor."""
+    format: Literal["qed", "qcow2", "raw"]
+    """Its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +139,15 @@ class CheckReport(_Result):
     def clean(self) -> bool:
         """Neither corruption nor anything unchecked; leaks are harmless."""
         return self.corruptions == 0 and self.check_errors == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(_Result):
+    """What a comparison of two disks found."""
+
+    identical: bool
+    """Whether they read alike; where `strict` was asked for, in every respect."""
+    reason: Literal["content", "size", "allocation"] | None
+    """What differs, or None. Sizes and allocation differ only in a strict comparison."""
+    offset: int | None
+    """The first byte that differs; for a size, the end of the shorter disk."""
