@@ -195,7 +195,8 @@ fn our_own_logs_come_back_with_everything() {
     logs.push((script.log(), calls));
     for (log, calls) in &logs {
         for sector_size in [512, 4096] {
-            let bytes = save(log, calls, sector_size).unwrap();
+            let recording = Recording::new(log.clone(), calls.clone());
+            let bytes = save(&recording, sector_size).unwrap();
             let loaded = load(&bytes, &LoadOptions::default()).unwrap();
             same(&loaded.log, log);
             assert_eq!(&loaded.calls, calls);
@@ -205,12 +206,25 @@ fn our_own_logs_come_back_with_everything() {
 }
 
 #[test]
+fn a_foreign_log_stays_foreign_when_it_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("saved.log");
+    let mut recording = recorded("qcow2");
+    recording.format = Format::Qcow2;
+    recording.save(&path, 512).unwrap();
+    let again = Recording::load(&path, &LoadOptions::default()).unwrap();
+    assert_eq!((again.writer, again.format), (Writer::Foreign, Format::Qcow2));
+    assert_eq!(again.calls, recording.calls);
+    same(&again.log, &recording.log);
+}
+
+#[test]
 fn others_replay_our_logs_to_the_same_content() {
     // Goal: the file is a valid log for those that know no marks of ours. Method: its entries are
     // replayed as any tool does, and compared with the content after the run.
     for seed in 0..6 {
         let recording = generate(Shape::Plain, seed).record().unwrap();
-        let bytes = save(&recording.log, &recording.calls, 512).unwrap();
+        let bytes = save(&recording, 512).unwrap();
         let entries = Entries::decode(&bytes, Leniency::default()).unwrap();
         let mut replayed = Medium::default();
         for entry in &entries.entries {

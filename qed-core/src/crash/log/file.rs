@@ -1,11 +1,11 @@
 //! Recordings to files and back, and what tells one log from another.
 
-use super::load::{LoadOptions, load};
+use super::load::{LoadOptions, Loaded, load};
 use super::marks::Line;
 use super::save::save;
 use crate::crash::guest::Call;
 use crate::crash::random::{digest, mix};
-use crate::crash::recording::{Recording, Writer};
+use crate::crash::recording::Recording;
 use crate::error::{Error, Result};
 use crate::storage::{Event, Log, Operation};
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Recording {
     /// # Errors
     /// A sector size that is none; what the operating system reports.
     pub fn save(&self, path: &Path, sector_size: u32) -> Result<()> {
-        let bytes = save(&self.log, &self.calls, sector_size)?;
+        let bytes = save(self, sector_size)?;
         let failed = |error| Error::io("writing a write log", error).in_file(path);
         std::fs::write(path, bytes).map_err(failed)
     }
@@ -64,7 +64,7 @@ impl Recording {
         let failed = |error| Error::io("reading a write log", error).in_file(path);
         let bytes = std::fs::read(path).map_err(failed)?;
         let loaded = load(&bytes, options).map_err(|error| error.in_file(path))?;
-        let writer = if loaded.own { Writer::Libqed } else { Writer::Foreign };
-        Ok(Self { writer, ..Self::new(loaded.log, loaded.calls) })
+        let Loaded { log, calls, writer, format, .. } = loaded;
+        Ok(Self { writer, format, ..Self::new(log, calls) })
     }
 }

@@ -9,7 +9,9 @@ use super::entries::{Entries, Entry, Leniency};
 use super::marks::{Joiner, Line, Mark};
 use super::v1::flags;
 use crate::crash::guest::Call;
+use crate::crash::recording::Writer;
 use crate::error::{Error, Result};
+use crate::source::Format;
 use crate::storage::{Base, Event, Limits, Log, Operation, WriteFlags};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +37,10 @@ pub struct Loaded {
     pub calls: Vec<Call>,
     /// Whether our own marks say everything; else the log is somebody else's.
     pub own: bool,
+    /// Who wrote the image.
+    pub writer: Writer,
+    /// The format of the image.
+    pub format: Format,
     /// What lenient reading did without, in words.
     pub missing: Option<String>,
 }
@@ -61,6 +67,7 @@ struct Own<'a> {
     calls: Vec<Call>,
     base: Base,
     begun: bool,
+    image: (Writer, Format),
     /// Writes that wait for their bytes: their event and length.
     waiting: HashMap<u64, (usize, u64)>,
     /// The write whose bytes come next.
@@ -78,8 +85,17 @@ impl<'a> Own<'a> {
         let base = Base { length, blocks: Vec::new() };
         let sector_size = found.sector_size.into();
         let (calls, waiting) = (Vec::new(), HashMap::new());
-        let mut own =
-            Self { bytes, sector_size, log, calls, base, begun: false, waiting, next: None };
+        let mut own = Self {
+            bytes,
+            sector_size,
+            log,
+            calls,
+            base,
+            begun: false,
+            image: (Writer::Libqed, Format::Qed),
+            waiting,
+            next: None,
+        };
         let mut joiner = Joiner::default();
         for (number, entry) in found.entries.iter().enumerate().skip(1) {
             own.entry(entry, &mut joiner).map_err(|what| {
@@ -88,7 +104,15 @@ impl<'a> Own<'a> {
             })?;
         }
         own.log.base = Arc::new(own.base);
-        Ok(Some(Loaded { log: own.log, calls: own.calls, own: true, missing: None }))
+        let (writer, format) = own.image;
+        Ok(Some(Loaded {
+            log: own.log,
+            calls: own.calls,
+            own: true,
+            writer,
+            format,
+            missing: None,
+        }))
     }
 
     fn entry(&mut self, entry: &Entry, joiner: &mut Joiner) -> std::result::Result<(), String> {
@@ -125,6 +149,7 @@ impl<'a> Own<'a> {
         match line {
             Line::Header(..) => return Err("a second beginning".to_owned()),
             Line::Begin => self.begun = true,
+            Line::Image(writer, format) => self.image = (writer, format),
             Line::Payload(id) => self.next = Some(id),
             Line::Call(number, call) if number == self.calls.len() as u64 => self.calls.push(call),
             Line::Call(number, _) => return Err(format!("call {number} is out of order")),
@@ -181,7 +206,14 @@ fn foreign(bytes: &[u8], found: &Entries, options: &LoadOptions) -> Result<Loade
         }
         builder.call(&mut calls, call, &mut begun);
     }
-    Ok(Loaded { log: builder.log, calls, own: false, missing: None })
+    Ok(Loaded {
+        log: builder.log,
+        calls,
+        own: false,
+        writer: Writer::Foreign,
+        format: Format::Qed,
+        missing: None,
+    })
 }
 
 struct Builder {

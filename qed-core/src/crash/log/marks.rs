@@ -5,6 +5,8 @@
 //! `qed+`, the last one with `qed:`.
 
 use crate::crash::guest::Call;
+use crate::crash::recording::Writer;
+use crate::source::Format;
 use crate::storage::{Event, Limits, Operation, WriteFlags};
 use std::io;
 
@@ -13,6 +15,8 @@ use std::io;
 pub(super) enum Line {
     /// How the log begins: the disk's limits, the length of the file.
     Header(Limits, u64),
+    /// Whose image it is, in which format; not said of our own.
+    Image(Writer, Format),
     /// The content before the first event has been written.
     Begin,
     /// A guest call, by its number.
@@ -60,6 +64,10 @@ impl Line {
                 u8::from(limits.zeroes_new_space),
                 u8::from(limits.can_punch)
             ),
+            Self::Image(writer, format) => {
+                let who = if *writer == Writer::Libqed { "libqed" } else { "foreign" };
+                format!("image {who} {format}")
+            }
             Self::Begin => "begin".to_owned(),
             Self::Call(number, call) => format!("call {number} {call}"),
             Self::Payload(id) => format!("payload {id}"),
@@ -86,6 +94,14 @@ impl Line {
                     can_punch: number(2)? == 1,
                 };
                 Self::Header(limits, number(3)?)
+            }
+            "image" => {
+                let writer = match *words.first()? {
+                    "libqed" => Writer::Libqed,
+                    "foreign" => Writer::Foreign,
+                    _ => return None,
+                };
+                Self::Image(writer, Format::from_name(words.get(1)?)?)
             }
             "begin" => Self::Begin,
             "payload" => Self::Payload(number(0)?),

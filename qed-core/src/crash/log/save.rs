@@ -6,22 +6,28 @@
 
 use super::marks::Line;
 use super::v1::{HEAD_BYTES, Head, Superblock, check_sector_size, flags};
-use crate::crash::guest::Call;
 use crate::crash::medium::Medium;
+use crate::crash::recording::{Recording, Writer};
 use crate::crash::states::run;
 use crate::error::Result;
+use crate::source::Format;
 use crate::storage::{Event, Log, Operation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// The bytes of a v1 file that holds `log` and the guest's `calls`.
+/// The bytes of a v1 file that holds a recording: its log, the guest's calls, whose image it is.
+/// What lies below the image and how it is opened is not in it.
 ///
 /// # Errors
 /// A sector size that is none.
-pub fn save(log: &Log, calls: &[Call], sector_size: u32) -> Result<Vec<u8>> {
+pub fn save(recording: &Recording, sector_size: u32) -> Result<Vec<u8>> {
     check_sector_size(sector_size)?;
-    let mut writer = Writer::new(log, sector_size);
+    let Recording { log, calls, writer: wrote, format, .. } = recording;
+    let mut writer = Writing::new(log, sector_size);
     writer.line(&Line::Header(log.limits, log.base.length));
+    if (*wrote, *format) != (Writer::Libqed, Format::Qed) {
+        writer.line(&Line::Image(*wrote, *format));
+    }
     for (offset, bytes) in &log.base.blocks {
         writer.write(*offset..offset + bytes.len() as u64, 0);
     }
@@ -37,7 +43,7 @@ pub fn save(log: &Log, calls: &[Call], sector_size: u32) -> Result<Vec<u8>> {
     Ok(writer.finish())
 }
 
-struct Writer<'a> {
+struct Writing<'a> {
     bytes: Vec<u8>,
     entries: u64,
     sector_size: u64,
@@ -48,7 +54,7 @@ struct Writer<'a> {
     syncs: BTreeSet<u64>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> Writing<'a> {
     fn new(log: &'a Log, sector_size: u32) -> Self {
         let operations = log.events.iter().filter_map(|event| match event {
             Event::Issued { id, operation } => Some((*id, operation)),
