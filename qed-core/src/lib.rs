@@ -1,10 +1,12 @@
 //! libqed's engine: QED disk images that are never dirty after a crash.
 //!
 //! Layers, left to right; each uses only what stands left of it (`docs/architecture.md`):
-//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> ops`.
+//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> ops -> crash`.
 
 pub mod addr;
 mod chain;
+#[cfg(feature = "crash")]
+pub mod crash;
 pub mod error;
 pub mod format;
 pub mod image;

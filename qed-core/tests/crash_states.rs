@@ -7,12 +7,13 @@ mod definition;
 mod support;
 
 use definition::by_definition;
+use qed_core::crash::explore::Plainly;
+use qed_core::crash::report::Barrier;
+use qed_core::crash::states::{Frame, History, State, Window};
+use qed_core::crash::{Explorer, Medium, Mode, Plan, Random, Report, Shard, explore};
 use qed_core::storage::{Log, Operation};
 use std::collections::BTreeSet;
-use support::explore::{Options, Random, deviation, explore};
-use support::history::History;
 use support::script::{Script, fills, sectors, write};
-use support::states::{Frame, Pick};
 
 /// The content of every state that is legal after a crash behind the last event.
 fn at_the_end(log: &Log, unit: u64) -> BTreeSet<Vec<u8>> {
@@ -21,8 +22,8 @@ fn at_the_end(log: &Log, unit: u64) -> BTreeSet<Vec<u8>> {
 }
 
 /// Every set of elements of every choice, by brute force.
-fn every_state(history: &History, window: support::history::Window) -> BTreeSet<Vec<u8>> {
-    let frame = Frame::new(history, window);
+fn every_state(history: &History, window: Window) -> BTreeSet<Vec<u8>> {
+    let frame = Frame::new(history, window, 0);
     let elements: Vec<(usize, usize)> = (0..frame.choices.len())
         .flat_map(|choice| (0..frame.choices[choice].elements()).map(move |part| (choice, part)))
         .collect();
@@ -32,12 +33,12 @@ fn every_state(history: &History, window: support::history::Window) -> BTreeSet<
         let part = |choice: usize| {
             let of = (0..elements.len()).filter(|index| elements[*index].0 == choice);
             let parts: Vec<usize> = of.filter(|i| taken(*i)).map(|i| elements[i].1).collect();
-            (!parts.is_empty()).then_some(Pick { choice, elements: Some(parts) })
+            (!parts.is_empty()).then_some((choice, parts))
         };
-        (0..frame.choices.len()).filter_map(part).collect::<Vec<_>>()
+        State { torn: (0..frame.choices.len()).filter_map(part).collect(), ..State::default() }
     };
     let content = |mask| {
-        let disk = frame.disk(&state(mask));
+        let disk = frame.medium(&state(mask));
         fills(&disk.bytes(0, disk.length()))
     };
     (0..1 << elements.len()).map(content).collect()
@@ -48,7 +49,7 @@ fn set<const N: usize>(states: [&[u8]; N]) -> BTreeSet<Vec<u8>> {
 }
 
 /// What `explore` judges, in its order.
-fn explored(log: &Log, options: &Options) -> Vec<(Vec<u8>, usize)> {
+fn explored(log: &Log, options: &Plan) -> Vec<(Vec<u8>, usize)> {
     let mut found = Vec::new();
     explore(log, &[], options, |disk, t| {
         found.push((fills(&disk.bytes(0, disk.length())), t));
@@ -164,7 +165,7 @@ fn a_write_is_torn_between_its_units_only() {
     let states = at_the_end(&log, 4096);
     let half = |first, second| [[first; 8], [second; 8]].concat();
     assert_eq!(states, set([&half(0, 0), &half(1, 0), &half(0, 1), &half(1, 1)]));
-    let torn = explored(&log, &Options::default());
+    let torn = explored(&log, &Plan::default());
     assert!(torn.iter().any(|(state, _)| *state == [[1; 8], [0; 8]].concat()));
     assert!(torn.iter().any(|(state, _)| state[..3] == [1, 0, 1]));
 }
@@ -252,7 +253,7 @@ fn random_log(random: &mut Random) -> Log {
                 for id in running.drain(..) {
                     script.complete(id);
                 }
-                length = support::disk::at(new / 512);
+                length = usize::try_from(new / 512).unwrap();
                 script.run(operation);
                 continue;
             }
@@ -275,14 +276,14 @@ fn random_logs_leave_what_the_definition_says() {
     // Goal: the states are exactly the legal ones, each legal where it is said to be. Method: 2,000
     // short logs with operations running at once, failures and forced writes, against a second,
     // slower reading of the definition.
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let (mut largest, mut walked) = (0, 0);
     for _ in 0..2000 {
         let log = random_log(&mut random);
         let states = at_the_end(&log, 512);
         largest = largest.max(states.len());
         assert_eq!(states, by_definition(&log, log.events.len()), "{:#?}", log.events);
-        for (state, t) in explored(&log, &Options { seed: 7, ..Options::default() }) {
+        for (state, t) in explored(&log, &Plan { seed: 7, ..Plan::default() }) {
             walked += 1;
             assert!(by_definition(&log, t).contains(&state), "{state:?} at {t}: {:#?}", log.events);
         }
@@ -299,6 +300,10 @@ fn unordered_log() -> Log {
     script.log()
 }
 
+fn only(modes: &[Mode]) -> Plan {
+    Plan { modes: modes.iter().copied().collect(), ..Plan::default() }
+}
+
 fn dangles(state: &[u8]) -> bool {
     state[0] == 1 && state.get(1) != Some(&7)
 }
@@ -307,16 +312,17 @@ fn dangles(state: &[u8]) -> bool {
 fn reordering_finds_at_once_what_prefixes_miss() {
     // Goal: the order of the walk. Method: an entry that must not persist before its data.
     let log = unordered_log();
-    let prefixes = explored(&log, &Options { reorder: false, torn: false, ..Options::default() });
+    let prefixes = explored(&log, &only(&[Mode::Prefix]));
     assert!(!prefixes.iter().any(|(state, _)| dangles(state)));
-    let states = explored(&log, &Options { torn: false, ..Options::default() });
+    let states = explored(&log, &only(&[Mode::Prefix, Mode::Reorder]));
     let found = states.iter().position(|(state, _)| dangles(state)).unwrap();
     assert!(found <= prefixes.len() + 1, "found as state {found}");
 }
 
 #[test]
 fn deviation_counts_what_is_out_of_order() {
-    let of = |text: &str| deviation(&text.chars().map(|c| c == '1').collect::<Vec<_>>());
+    let of =
+        |text: &str| State::of(&text.chars().map(|c| c == '1').collect::<Vec<_>>()).deviation();
     assert_eq!([of(""), of("0000"), of("1111"), of("1100")], [0; 4]);
     assert_eq!([of("0001"), of("1011"), of("0100"), of("1101")], [1; 4]);
     assert_eq!([of("0011"), of("0101"), of("10010001")], [2; 3]);
@@ -330,12 +336,12 @@ fn the_same_seed_walks_the_same_states() {
         script.fill(2 * sector, &[1, 2]);
     }
     let log = script.log();
-    let of = |seed| explored(&log, &Options { seed, samples: 300, ..Options::default() });
+    let of = |seed| explored(&log, &Plan { seed, samples: 300, ..Plan::default() });
     assert_eq!(of(1), of(1));
     assert_ne!(of(1), of(2));
-    let report = explore(&log, &[], &Options { samples: 300, ..Options::default() }, |_, _| Ok(()));
-    assert_eq!((report.windows, report.sampled, report.largest), (1, 1, 20));
-    assert!(report.generated > report.unique && report.unique == report.judged);
+    let report = explore(&log, &[], &Plan { samples: 300, ..Plan::default() }, |_, _| Ok(()));
+    assert_eq!((report.windows.len(), report.sampled.len(), report.largest), (1, 1, 20));
+    assert!(report.generated() > report.unique() && report.unique() == report.judged());
 }
 
 #[test]
@@ -348,7 +354,7 @@ fn equal_content_is_judged_again_only_where_less_is_legal() {
     let log = script.log();
     let count = |boundaries: &[usize]| {
         let mut judged = Vec::new();
-        explore(&log, boundaries, &Options::default(), |disk, t| {
+        explore(&log, boundaries, &Plan::default(), |disk, t| {
             judged.push((fills(&disk.bytes(0, 512)), t));
             Ok(())
         });
@@ -367,20 +373,82 @@ fn a_failure_names_its_state_and_is_found_again_by_its_replay() {
     script.set_sectors(4);
     script.fill(1, &[2, 3]);
     let log = script.log();
-    let judge = |disk: &support::disk::Disk| {
+    let judge = |disk: &Medium| {
         let state = fills(&disk.bytes(0, disk.length()));
         if state == [0, 2, 0, 0] { Err("torn without the first".to_owned()) } else { Ok(()) }
     };
-    let report = explore(&log, &[], &Options::default(), |disk, _| judge(disk));
+    let report = explore(&log, &[], &Plan::default(), |disk, _| judge(disk));
     let failure = report.failures.first().unwrap();
-    assert_eq!(failure.replay, "0:2,3/0");
+    // Everything before the torn write may as well persist; of it the first part must be there.
+    assert_eq!(failure.state, "0:0+2~3.0");
+    assert_eq!(failure.barrier, Barrier::Whole(vec![3]));
     let story = failure.to_string();
-    for line in ["torn without the first", "guest call 3", "#1 write 0x0 + 0x200  [LOST]"] {
+    for line in ["own: torn without the first", "call 3", "#1 write 0x0 + 0x200"] {
         assert!(story.contains(line), "{story}");
     }
-    assert!(story.contains("#3 write 0x200 + 0x400  [TORN: parts [0] of 2]"), "{story}");
-    assert!(story.ends_with("replay: QED_CRASH_REPLAY='0:2,3/0'"), "{story}");
-    let again = Options { replay: Some(failure.replay.clone()), ..Options::default() };
-    let report = explore(&log, &[], &again, |disk, _| judge(disk));
-    assert_eq!((report.judged, report.failures.len()), (1, 1));
+    assert!(story.contains("TORN: parts [0] of 2"), "{story}");
+    assert!(story.ends_with(&format!("replay: {}", failure.replay)), "{story}");
+    let svg = failure.timeline.svg();
+    assert!(svg.starts_with("<svg") && svg.contains("TORN") && svg.ends_with("</svg>\n"), "{svg}");
+    for word in [&failure.replay, &failure.state] {
+        let explorer = Explorer::new(&log, &[], Plan::default());
+        let report = explorer.replay(word, &mut Plainly(|disk: &Medium, _| judge(disk))).unwrap();
+        assert_eq!((report.judged(), report.failures.len()), (1, 1));
+        assert_eq!(report.failures[0].state, failure.state);
+    }
+    let other = Script::sectors(&[0]).log();
+    let explorer = Explorer::new(&other, &[], Plan::default());
+    let wrong = explorer.replay(&failure.replay, &mut Plainly(|_: &Medium, _| Ok(())));
+    assert!(wrong.unwrap_err().to_string().contains("another log"));
+}
+
+#[test]
+fn every_cut_into_shards_is_the_same_walk() {
+    // Goal: the same states for 1 worker and for many. Method: a log of several windows, cut into
+    // up to nine shards, each sent as text; also under a budget.
+    let mut script = Script::sectors(&[0; 40]);
+    for sector in 0..14 {
+        script.fill(2 * sector, &[1, 2]);
+        if sector % 5 == 4 {
+            script.sync();
+        }
+    }
+    let log = script.log();
+    for states in [None, Some(500)] {
+        let plan = Plan { samples: 100, states, ..Plan::default() };
+        let explorer = Explorer::new(&log, &[], plan);
+        let pass = || Plainly(|_: &Medium, _| Ok(()));
+        let whole = explorer.run(&explorer.whole(), &mut pass()).unwrap();
+        assert_eq!(whole.left_out > 0, states.is_some());
+        assert!(states.is_none_or(|most| whole.generated() <= most), "{whole}");
+        for parts in 1..10 {
+            let mut sum = Report::default();
+            for shard in explorer.shards(parts) {
+                let shard: Shard = shard.to_string().parse().unwrap();
+                sum.merge(explorer.run(&shard, &mut pass()).unwrap());
+            }
+            assert_eq!((sum.digest(), sum.unique()), (whole.digest(), whole.unique()), "{parts}");
+            assert_eq!(sum.generated(), whole.generated(), "{parts}");
+        }
+    }
+}
+
+#[test]
+fn the_missing_barrier_is_named() {
+    // Goal: which sync is missing between which writes. Method: a data write, one that matters
+    // nothing, an entry; the entry must not persist before the data.
+    let mut script = Script::sectors(&[0; 4]);
+    script.fill(3, &[9]);
+    script.fill(1, &[7]);
+    script.fill(2, &[5]);
+    script.fill(0, &[1]);
+    let log = script.log();
+    let report = explore(&log, &[], &Plan::default(), |disk, _| {
+        let state = fills(&disk.bytes(0, disk.length()));
+        if dangles(&state) { Err("dangling".to_owned()) } else { Ok(()) }
+    });
+    let failure = report.failures.first().unwrap();
+    assert_eq!(failure.barrier, Barrier::Between { lost: vec![1], early: vec![3] });
+    assert_eq!((failure.deviation(), failure.writes.as_slice()), (1, [3].as_slice()));
+    assert!(failure.to_string().contains("a sync after #1 and before #3"), "{failure}");
 }

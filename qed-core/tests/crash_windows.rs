@@ -4,22 +4,19 @@
 //! One run for each window of the commit protocol, on disks that write 512 and 4096 bytes as a
 //! whole. Clusters of 4 KiB: the guest's cluster n begins at `n * C`, its second L2 table at `L2`.
 
-#![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod support;
 
+use qed_core::crash::Step::{self, During, Fail, Kill, Reopen, Try};
+use qed_core::crash::oracle::{Shape, Tables};
+use qed_core::crash::workload::empty_image;
+use qed_core::crash::{Call, Medium, Plan, Subject, Workload, explore};
 use qed_core::format::Geometry;
 use qed_core::storage::{CallKind, MemoryStorage, Recorder, Trigger};
 use qed_core::{CreateSpec, format_storage};
 use std::sync::Arc;
-use support::disk::{Disk, at};
-use support::explore::{Options, explore};
-use support::guest::{Call, GuestModel};
-use support::oracle::Judge;
-use support::script::fresh_image;
-use support::structure::{Raw, Shape};
-use support::workload::Step::{self, During, Fail, Kill, Reopen, Try};
-use support::workload::{Workload, discard, flush, unmap, write, write_forced, zero};
+use support::judged::{assert_crash_safe, assert_ok, verdict};
 
 const C: u64 = 4096;
 const S: u64 = 512;
@@ -32,11 +29,36 @@ fn survives(name: &str, workload: Workload) {
     let large = workload.clone().in_large_units();
     for workload in [workload.clone(), large, workload.without_punch()] {
         let Workload { unit, punches, .. } = workload;
-        let report = workload.assert_crash_safe(&format!("{name}, {unit} bytes, punch {punches}"));
+        let report =
+            assert_crash_safe(&workload, &format!("{name}, {unit} bytes, punch {punches}"));
         let least = workload.steps.len();
-        assert!(report.unique > least, "{name}: {} states are too few", report.unique);
-        assert_eq!(report.sampled, 0, "{name}: a window was not walked in full");
+        assert!(report.unique() > least, "{name}: {} states are too few", report.unique());
+        assert!(report.sampled.is_empty(), "{name}: a window was not walked in full");
     }
+}
+
+fn write(offset: u64, length: u64) -> Step {
+    Step::write(offset, length)
+}
+
+fn write_forced(offset: u64, length: u64) -> Step {
+    Step::write_forced(offset, length)
+}
+
+fn unmap(offset: u64, length: u64) -> Step {
+    Step::unmap(offset, length)
+}
+
+fn zero(offset: u64, length: u64) -> Step {
+    Step::zero(offset, length)
+}
+
+fn discard(offset: u64, length: u64) -> Step {
+    Step::discard(offset, length)
+}
+
+fn flush() -> Step {
+    Step::flush()
 }
 
 fn plain(steps: Vec<Step>) -> Workload {
@@ -181,41 +203,41 @@ fn creation_survives(before: &[u8], unit: u64) {
     let geometry = Geometry::new(workload.cluster, workload.table).unwrap();
     format_storage(&recorder, &CreateSpec::new(geometry, workload.size).unwrap()).unwrap();
     let log = recorder.log();
-    let shape =
-        |bytes: &[u8]| Shape::read(&Disk::new(&support::script::Script::new(bytes).log().base));
+    let shape = |bytes: &[u8]| Shape::read(&Medium::from_bytes(bytes));
     let (old, shape) = (shape(before), shape(&workload.image()).unwrap());
-    let model = GuestModel::new(workload.cluster, 0, &[], &log);
-    let judge = Judge { workload: &workload, model: &model, shape };
+    let mut finished = workload.record().unwrap();
+    finished.log.limits = log.limits;
+    let subject = Subject::new(finished).unwrap();
     let finished = log.events.len();
     let (mut none, mut new) = (0, 0);
-    let options = Options { unit, ..Options::default() };
-    let report = explore(&log, &[finished - 1], &options, |disk, t| {
+    let plan = Plan { unit, ..Plan::default() };
+    let report = explore(&log, &[finished - 1], &plan, |disk, t| {
         let found = Shape::read(disk);
-        if found == Ok(judge.shape.clone()) {
+        if found == Ok(shape.clone()) {
             new += 1;
-            return judge.judge(disk, t);
+            return verdict(&subject, disk, t);
         }
         if t == finished {
             return Err(format!("the image is not there: {found:?}"));
         }
         none += 1;
         match found {
-            Ok(shape) if Ok(&shape) == old.as_ref() => Raw::read(disk).map(drop),
+            Ok(shape) if Ok(&shape) == old.as_ref() => Tables::read(disk).map(drop),
             Ok(shape) => Err(format!("neither the old image nor the new one: {shape:?}")),
             Err(_) => Ok(()),
         }
     });
-    report.assert_ok(&format!("creating over {} bytes", before.len()));
+    assert_ok(&report, &format!("creating over {} bytes", before.len()));
     assert!(none > 1 && new > 0, "{none} states without the image, {new} with it");
 }
 
 #[test]
 fn creation() {
-    let mut old = fresh_image(8192, 2, 1 << 20, 0);
+    let mut old = empty_image(8192, 2, 1 << 20, 0);
     // A table full of entries that must not come back as the new image's L1.
     old.extend(vec![0; 4 * 8192]);
     let end = old.len() as u64;
-    for (slot, entry) in old[at(C)..at(2 * C)].chunks_exact_mut(8).enumerate() {
+    for (slot, entry) in old[C as usize..2 * C as usize].chunks_exact_mut(8).enumerate() {
         entry.copy_from_slice(&(end + slot as u64 * 8192).to_le_bytes());
     }
     for unit in [512, 4096] {

@@ -1,7 +1,6 @@
 //! The legal states of a log of three sectors, straight from the definition, and slowly: for each
 //! sector and for the length, every issued version that no stable version came after.
 
-use super::support::disk::at;
 use qed_core::storage::{Event, Log, Operation};
 use std::collections::BTreeSet;
 
@@ -117,4 +116,8 @@ fn answer(events: &[Event], wanted: u64) -> Option<(usize, bool)> {
         Event::Completed { id, result } if *id == wanted => Some((at, result.is_ok())),
         _ => None,
     })
+}
+
+fn at(number: u64) -> usize {
+    usize::try_from(number).unwrap()
 }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
+use qed_core::crash::oracle::Tables;
+use qed_core::crash::{Medium, Step, Workload};
 use qed_core::storage::{CallKind, Event, Fault, MemoryStorage, Operation, Recorder, Trigger};
 use qed_core::{
     Corruption, CreateOptions, ErrorKind, Flags, Image, ImageSettings, OpenOptions, check_storage,
     create, inspect, open,
 };
 
-use crate::support::disk::Disk;
-use crate::support::explore::{Options, explore};
-use crate::support::structure::Raw;
-use crate::support::workload::{Workload, flush, write};
+use crate::support::judged::{assert_crash_safe, assert_ok, by};
 
 const C: u64 = 4096;
 const NEED_CHECK: u64 = 2;
@@ -46,9 +45,10 @@ fn word(storage: &MemoryStorage, offset: u64) -> u64 {
 fn d05_no_crash_of_an_allocation_leaves_a_dangling_entry() {
     // QEMU: the L2 sector may persist without NEED_CHECK; the next allocation takes the cluster
     // again.
-    let steps = vec![write(0, C), write(C, C), flush(), write(2 * C, C), flush()];
-    let report = Workload::small(steps).assert_crash_safe("allocating writes");
-    assert!(report.judged > 20, "{report:?}");
+    let write = |cluster| Step::write(cluster * C, C);
+    let steps = vec![write(0), write(1), Step::flush(), write(2), Step::flush()];
+    let report = assert_crash_safe(&Workload::small(steps), "allocating writes");
+    assert!(report.judged() > 20, "{report:?}");
 }
 
 #[test]
@@ -69,12 +69,12 @@ fn d07_need_check_is_cleared_after_the_repair_is_stable() {
     let image = Image::from_storage(recorder.clone(), None, settings()).unwrap();
     assert_eq!(word(&storage, L2_AT + 8 * 7), 0);
     assert_eq!(word(&storage, 16) & NEED_CHECK, 0);
-    let report = explore(&recorder.log(), &[], &Options::default(), |disk: &Disk, _| {
+    let report = by(&recorder.log(), &[], |disk: &Medium, _| {
         let flagged = disk.word(16) & NEED_CHECK != 0;
-        if flagged { Ok(()) } else { Raw::read(disk).map(|_| ()) }
+        if flagged { Ok(()) } else { Tables::read(disk).map(|_| ()) }
     });
-    assert!(report.judged > 2, "{report:?}");
-    report.assert_ok("repair at open");
+    assert!(report.judged() > 2, "{report:?}");
+    assert_ok(&report, "repair at open");
     drop(image);
 }
 
@@ -186,20 +186,20 @@ fn d13_a_write_in_place_into_an_unstable_cluster_is_flushed_with_its_mapping() {
         .iter()
         .rposition(|event| matches!(event, Event::Issued { operation: Operation::Sync, .. }));
     assert!(last_sync.is_some(), "the second flush synced nothing");
-    let report = explore(&log, &[flushed], &Options::default(), |disk: &Disk, t| {
+    let report = by(&log, &[flushed], |disk: &Medium, t| {
         if t < flushed {
             return Ok(());
         }
-        let raw = Raw::read(disk)?;
-        let entry = raw.entries.get(&1).ok_or("the mapping is lost")?;
-        let data = raw.content(*entry);
+        let tables = Tables::read(disk)?;
+        let entry = tables.entry(1).ok_or("the mapping is lost")?;
+        let data = tables.content(disk, entry);
         if data[..512] == [2; 512] && data[512..1024] == [3; 512] {
             Ok(())
         } else {
             Err("flushed data is lost".to_owned())
         }
     });
-    report.assert_ok("a write in place beside its mapping's flush");
+    assert_ok(&report, "a write in place beside its mapping's flush");
 }
 
 #[test]

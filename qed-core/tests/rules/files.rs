@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use qed_core::crash::{Medium, MediumStorage, Workload};
 use qed_core::storage::{CallKind, MemoryStorage, Trigger};
 use qed_core::{ErrorKind, Flags, Image, ImageSettings, Rule, Rules};
 
 use crate::rig::{C, L2, Rig, SECTOR, shows};
-use crate::support::disk::{Disk, DiskStorage};
-use crate::support::explore::{Options, explore};
-use crate::support::workload::Workload;
+use crate::support::judged;
 
 /// An image of another writer: an L2 table at cluster 2, data of G3 at cluster 3, and `entries`.
 fn foreign(features: u64, entries: &[(u64, u64)]) -> Vec<u8> {
@@ -34,8 +33,8 @@ fn guest_zero_stays_zero(image: &[u8], rules: Rules, work: impl Fn(&Rig)) -> Res
     let rig = Rig::of(workload, &Arc::new(MemoryStorage::from_bytes(image)));
     work(&rig);
     let log = rig.recorder.log();
-    let report = explore(&log, &[], &Options::default(), |disk: &Disk, _| {
-        let storage = Arc::new(DiskStorage::new(disk.clone(), 512));
+    let report = judged::by(&log, &[], |disk: &Medium, _| {
+        let storage = Arc::new(MediumStorage::with_unit(disk.clone(), 512));
         let settings = ImageSettings { background: false, ..ImageSettings::default() };
         let image = Image::from_storage(storage, None, settings).map_err(|e| e.to_string())?;
         image.pwrite(&[7; 4096], 9 * C, Flags::NONE).map_err(|e| e.to_string())?;
@@ -43,7 +42,7 @@ fn guest_zero_stays_zero(image: &[u8], rules: Rules, work: impl Fn(&Rig)) -> Res
         image.pread(&mut found, 0).map_err(|e| format!("G0: {e}"))?;
         if found == [0; 4096] { Ok(()) } else { Err("G0 shows foreign bytes".into()) }
     });
-    assert!(report.judged > 1, "nothing was explored");
+    assert!(report.judged() > 1, "nothing was explored");
     report.failures.first().map_or(Ok(()), |failure| Err(failure.to_string()))
 }
 
@@ -192,12 +191,12 @@ fn c18_need_check_is_cleared_after_the_repair() {
         let mut workload = Workload::small(Vec::new());
         workload.settings.rules = rules;
         let rig = Rig::of(workload, &Arc::new(MemoryStorage::from_bytes(&image)));
-        let report = explore(&rig.recorder.log(), &[], &Options::default(), |disk: &Disk, _| {
+        let report = judged::by(&rig.recorder.log(), &[], |disk: &Medium, _| {
             let dangles = disk.word(2 * C) == 5 * C;
             let clear = disk.word(16) & 2 == 0;
             if dangles && clear { Err("a dangling entry, NEED_CHECK clear".into()) } else { Ok(()) }
         });
-        assert!(report.judged > 1, "nothing was explored");
+        assert!(report.judged() > 1, "nothing was explored");
         report.failures.first().map_or(Ok(()), |failure| Err(failure.to_string()))
     });
 }

@@ -6,12 +6,10 @@ use std::sync::{Arc, Mutex};
 use qed_core::storage::{Fault, Held, MemoryStorage, Recorder, Storage};
 use qed_core::{Flags, Image, ImageSettings, Rule, Rules};
 
-use crate::support::disk::Disk;
-use crate::support::explore::{Options, explore};
-use crate::support::guest::{Call, GuestModel, pattern};
-use crate::support::oracle::Judge;
-use crate::support::structure::Shape;
-use crate::support::workload::Workload;
+use qed_core::crash::guest::pattern;
+use qed_core::crash::{Call, Plan, Recording, Workload};
+
+use crate::support::judged;
 
 pub const C: u64 = 4096;
 pub const SECTOR: u64 = 512;
@@ -126,7 +124,7 @@ impl Rig {
 
     pub fn try_write(&self, offset: u64, length: u64) -> qed_core::Result<()> {
         let image = self.image();
-        self.guest(Call::Write { offset, length, forced: false }, |number| {
+        self.guest(Call::write(offset, length), |number| {
             image.pwrite(&pattern(number, offset, length), offset, Flags::NONE)
         })
     }
@@ -183,15 +181,11 @@ impl Rig {
 
     /// Every crash of what was done so far leaves a legal state.
     pub fn judge(&self) -> Result<(), String> {
-        let log = self.recorder.log();
         let calls = self.calls.lock().unwrap().clone();
-        let backing = self.workload.backing.unwrap_or(0);
-        let model = GuestModel::new(C, backing, &calls, &log);
-        let shape = Shape::read(&Disk::new(&log.base)).unwrap();
-        let judge = Judge { workload: &self.workload, model: &model, shape };
-        let options = Options::default();
-        let report = explore(&log, &model.boundaries(), &options, |disk, t| judge.judge(disk, t));
-        assert!(report.judged > 1, "nothing was explored");
+        let mut recording = Recording::new(self.recorder.log(), calls);
+        recording.backing = self.workload.source();
+        let report = judged::judge(recording, &Plan::default());
+        assert!(report.judged() > 1, "nothing was explored");
         report.failures.first().map_or(Ok(()), |failure| Err(failure.to_string()))
     }
 

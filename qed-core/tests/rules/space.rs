@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use qed_core::crash::Workload;
 use qed_core::storage::{CallKind, MemoryStorage, Trigger};
 use qed_core::{Rule, Rules};
 
 use crate::rig::{C, L2, Rig, SECTOR, shows};
-use crate::support::workload::Workload;
 
 #[test]
 fn c10_a_cluster_is_not_reused_before_its_release() {

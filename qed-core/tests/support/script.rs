@@ -1,6 +1,5 @@
 //! Logs written by hand, for testing the explorer without an engine.
 
-use super::disk::at;
 use qed_core::storage::{Base, Event, Limits, Log, Operation, WriteFlags};
 use std::io;
 use std::sync::Arc;
@@ -98,25 +97,4 @@ pub fn fills(bytes: &[u8]) -> Vec<u8> {
         sector[0]
     };
     bytes.chunks(512).map(fill).collect()
-}
-
-/// An empty QED image (F4) without a backing file: header, then an L1 table of zeroes.
-pub fn fresh_image(cluster: u64, table: u64, size: u64, features: u64) -> Vec<u8> {
-    let mut bytes = vec![0; at(cluster * (1 + table))];
-    let mut put = |offset: usize, field: &[u8]| {
-        bytes[offset..offset + field.len()].copy_from_slice(field);
-    };
-    put(0, b"QED\0");
-    put(4, &cluster.to_le_bytes()[..4]);
-    put(8, &table.to_le_bytes()[..4]);
-    put(12, &1_u32.to_le_bytes());
-    put(16, &features.to_le_bytes());
-    put(40, &cluster.to_le_bytes());
-    put(48, &size.to_le_bytes());
-    if features & 1 != 0 {
-        put(56, &64_u32.to_le_bytes());
-        put(60, &4_u32.to_le_bytes());
-        put(64, b"base");
-    }
-    bytes
 }

@@ -7,6 +7,7 @@
 //! below, so a callback may use that storage: to copy a crash's state, for example.
 
 mod held;
+mod text;
 mod trigger;
 
 use super::span::{to_usize, total, total_mut};

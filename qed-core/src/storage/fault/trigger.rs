@@ -52,17 +52,17 @@ pub struct Call {
 }
 
 /// Which calls a rule is for, and at which of them it applies: the first one, unless more is said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Trigger {
-    kinds: Vec<CallKind>,
-    metadata: Option<bool>,
-    fua: Option<bool>,
-    range: Option<Range<u64>>,
+    pub(super) kinds: Vec<CallKind>,
+    pub(super) metadata: Option<bool>,
+    pub(super) fua: Option<bool>,
+    pub(super) range: Option<Range<u64>>,
     /// The first match that it applies to, from 1.
-    first: u64,
-    for_ever: bool,
-    afterwards: bool,
+    pub(super) first: u64,
+    pub(super) for_ever: bool,
+    pub(super) afterwards: bool,
 }
 
 impl Trigger {

@@ -1,0 +1,147 @@
+//! Workloads as data: an image, and what is done to it, in one line that is printed, parsed back,
+//! run again and shrunk.
+//!
+//! Runs have no background work, and one thread: the same line leaves the same log. Faults can
+//! strike above the recorder, where the disk never hears of the call, and below it, where the disk
+//! is what fails.
+
+mod backing;
+mod faults;
+mod generate;
+mod image;
+mod profile;
+mod run;
+mod shrink;
+mod step;
+mod text;
+
+pub use backing::PatternSource;
+pub use faults::{Fault, FaultKind, every_fault, judge_faults};
+pub use generate::{Shape, generate};
+pub use image::empty_image;
+pub use profile::{QUICK, quick};
+pub use shrink::shrink;
+pub use step::Step;
+
+use super::explore::{Explorer, Report};
+use super::guest::{BACKING, MOST_BYTES, pattern};
+use super::oracle::{Oracle, Panel, Subject};
+use super::random::to_usize;
+use super::recording::Recording;
+use super::states::Plan;
+use crate::error::Result;
+use crate::image::ImageSettings;
+use crate::source::Source;
+use std::sync::Arc;
+
+/// An image and what is done to it.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Bytes of a cluster.
+    pub cluster: u64,
+    /// Clusters of a table.
+    pub table: u64,
+    /// Guest bytes.
+    pub size: u64,
+    /// Bytes that the disk writes as a whole.
+    pub unit: u64,
+    /// Whether the disk can punch holes.
+    pub punches: bool,
+    /// Bytes of the backing file, where there is one.
+    pub backing: Option<u64>,
+    /// Bytes of the file before the first step; 0: as many as the empty image has.
+    pub length: u64,
+    /// Words put into the empty image, by their place: what another writer left.
+    pub words: Vec<(u64, u64)>,
+    /// How the image is opened; no part of the line.
+    pub settings: ImageSettings,
+    /// What is done.
+    pub steps: Vec<Step>,
+}
+
+impl Workload {
+    /// Over an empty image of 4 MiB in clusters of 4 KiB and tables of one: two L2 tables.
+    #[must_use]
+    pub fn small(steps: Vec<Step>) -> Self {
+        Self {
+            cluster: 4096,
+            table: 1,
+            size: 4 << 20,
+            unit: 512,
+            punches: true,
+            backing: None,
+            length: 0,
+            words: Vec::new(),
+            settings: ImageSettings { background: false, ..ImageSettings::default() },
+            steps,
+        }
+    }
+
+    /// The same over a backing file of `backing` bytes of data.
+    #[must_use]
+    pub fn over(self, backing: u64) -> Self {
+        Self { backing: Some(backing), ..self }
+    }
+
+    /// The same on a disk that writes 4096 bytes as a whole.
+    #[must_use]
+    pub fn in_large_units(self) -> Self {
+        Self { unit: 4096, ..self }
+    }
+
+    /// The same on a disk that cannot punch holes.
+    #[must_use]
+    pub fn without_punch(self) -> Self {
+        Self { punches: false, ..self }
+    }
+
+    /// The image before the first step.
+    #[must_use]
+    pub fn image(&self) -> Vec<u8> {
+        let features = if self.backing.is_some() { 5 } else { 0 };
+        let mut bytes = empty_image(self.cluster, self.table, self.size, features);
+        bytes.resize(bytes.len().max(to_usize(self.length)), 0);
+        for (offset, word) in &self.words {
+            let at = to_usize(*offset);
+            if let Some(place) = bytes.get_mut(at..at.saturating_add(8)) {
+                place.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// What lies below the image.
+    #[must_use]
+    pub fn source(&self) -> Option<Arc<dyn Source>> {
+        self.backing.map(|size| Arc::new(PatternSource::new(size)) as Arc<dyn Source>)
+    }
+
+    /// What the guest reads where nothing was ever written.
+    #[must_use]
+    pub fn initial(&self, offset: u64, length: u64) -> Vec<u8> {
+        let mut bytes = vec![0; to_usize(length)];
+        let data = self.backing.unwrap_or(0).saturating_sub(offset).min(length);
+        bytes[..to_usize(data)].copy_from_slice(&pattern(BACKING, offset, data));
+        bytes
+    }
+
+    /// Runs the steps, recorded.
+    ///
+    /// # Errors
+    /// A step failed that was to succeed.
+    pub fn record(&self) -> Result<Recording> {
+        run::record(self)
+    }
+
+    /// Runs the steps and judges the states that a crash may leave, on disks of this workload's
+    /// unit.
+    ///
+    /// # Errors
+    /// A step failed that was to succeed.
+    pub fn explore(&self, plan: &Plan, oracles: &[Arc<dyn Oracle>]) -> Result<Report> {
+        let subject = Subject::new(self.record()?)?;
+        let plan = Plan { unit: self.unit, ..plan.clone() };
+        let explorer = Explorer::new(&subject.recording.log, &subject.boundaries(), plan);
+        explorer.run(&explorer.whole(), &mut Panel::new(&subject, oracles.to_vec()))
+    }
+}

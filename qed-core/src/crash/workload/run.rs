@@ -1,0 +1,199 @@
+//! Runs a workload's steps on an image in memory: image, fault, recorder, fault, memory.
+
+use super::{Step, Workload};
+use crate::crash::guest::Call;
+use crate::crash::medium::SECTOR;
+use crate::crash::random::{digest, to_usize};
+use crate::crash::recording::Recording;
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{Flags, Image};
+use crate::storage::{Fault, MemoryStorage, Recorder, Storage};
+use crate::sync::{Mutex, Rank};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) fn record(workload: &Workload) -> Result<Recording> {
+    record_with(workload, |_| ())
+}
+
+/// Runs `workload` over a disk that `prepare` may have fail.
+pub(super) fn record_with(workload: &Workload, prepare: impl FnOnce(&Fault)) -> Result<Recording> {
+    let runner = Arc::new(Runner::new(workload)?);
+    runner.open()?;
+    prepare(&runner.below);
+    let done = workload.steps.iter().try_for_each(|step| runner.step(step));
+    // A rule may hold the runner.
+    runner.above.clear();
+    done?;
+    let calls = runner.state.lock().calls.clone();
+    let mut recording = Recording::new(runner.recorder.log(), calls);
+    recording.backing = workload.source();
+    recording.settings = workload.settings.clone();
+    // After a crash all rules hold: what is judged is what the run left.
+    recording.settings.rules = crate::meta::Rules::default();
+    Ok(recording)
+}
+
+struct Runner {
+    workload: Workload,
+    above: Arc<Fault>,
+    recorder: Arc<Recorder>,
+    below: Arc<Fault>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    image: Option<Arc<Image>>,
+    calls: Vec<Call>,
+    /// What went wrong with a call that was made inside another.
+    failed: Option<Error>,
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        // A drop of the image would close it, and whatever an end does is a step of its own.
+        std::mem::forget(self.state.lock().image.take());
+    }
+}
+
+impl Runner {
+    fn new(workload: &Workload) -> Result<Self> {
+        let memory = MemoryStorage::from_bytes(&workload.image()).with_atomic_unit(workload.unit);
+        let memory = if workload.punches { memory } else { memory.without_punch() };
+        let below = Arc::new(Fault::new(Arc::new(memory)));
+        let recorder = Recorder::new(Arc::clone(&below) as Arc<dyn Storage>);
+        let recorder = Arc::new(recorder.map_err(|error| Error::io("recording", error))?);
+        let above = Arc::new(Fault::new(Arc::clone(&recorder) as Arc<dyn Storage>));
+        let state = Mutex::new(Rank::Storage, State::default());
+        Ok(Self { workload: workload.clone(), above, recorder, below, state })
+    }
+
+    fn open(&self) -> Result<()> {
+        self.recorder.mark("open");
+        let storage = Arc::clone(&self.above) as Arc<dyn Storage>;
+        let settings = self.workload.settings.clone();
+        let image = Image::from_storage(storage, self.workload.source(), settings)?;
+        self.state.lock().image = Some(Arc::new(image));
+        Ok(())
+    }
+
+    fn image(&self) -> Result<Arc<Image>> {
+        let image = self.state.lock().image.clone();
+        image.ok_or_else(|| Error::new(ErrorKind::Internal, "the workload's image is not open"))
+    }
+
+    fn step(self: &Arc<Self>, step: &Step) -> Result<()> {
+        match step {
+            Step::Make(call) => self.call(call),
+            Step::Try(call) => {
+                // That it may fail is what the step says; the log has the outcome.
+                let _ = self.call(call);
+                Ok(())
+            }
+            Step::During(call, when, inside) => {
+                let (this, inside) = (Arc::clone(self), inside.clone());
+                self.above.run(when.clone(), move |_| {
+                    if let Err(error) = inside.iter().try_for_each(|call| this.call(call)) {
+                        this.state.lock().failed.get_or_insert(error);
+                    }
+                });
+                let made = self.call(call);
+                self.above.clear();
+                let failed = self.state.lock().failed.take();
+                made.and(failed.map_or(Ok(()), Err))
+            }
+            Step::Fail(when) => {
+                self.below.fail(when.clone(), libc::EIO);
+                Ok(())
+            }
+            Step::Deny(when) => {
+                self.above.fail(when.clone(), libc::EIO);
+                Ok(())
+            }
+            Step::Shorten(when, bytes) => {
+                self.below.shorten(when.clone(), *bytes, libc::EIO);
+                Ok(())
+            }
+            Step::Reopen => {
+                self.close()?;
+                self.open()
+            }
+            Step::Kill => self.kill(),
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        self.recorder.mark("close");
+        let image = self.state.lock().image.take().and_then(Arc::into_inner);
+        let missing = || Error::new(ErrorKind::Internal, "the workload's image is in use");
+        let image = image.ok_or_else(missing)?;
+        self.marked(&Call::Flush, |_| image.close())
+    }
+
+    fn kill(&self) -> Result<()> {
+        self.recorder.mark("kill");
+        std::mem::forget(self.state.lock().image.take());
+        let number = self.number(&Call::Killed(Vec::new()));
+        self.recorder.begin(number);
+        self.open()?;
+        let seen = Call::Killed(self.touched()?);
+        self.recorder.end(number, true);
+        if let Some(call) = self.state.lock().calls.get_mut(to_usize(number)) {
+            *call = seen;
+        }
+        Ok(())
+    }
+
+    /// What the sectors that any call touched read as now.
+    fn touched(&self) -> Result<Vec<(u64, u64)>> {
+        let image = self.image()?;
+        let calls = self.state.lock().calls.clone();
+        let sectors: BTreeSet<u64> = calls.iter().flat_map(Call::sectors).collect();
+        let read = |sector: u64| {
+            let mut bytes = [0; 512];
+            image.pread(&mut bytes, sector * SECTOR)?;
+            Ok((sector, digest(&bytes)))
+        };
+        sectors.into_iter().map(read).collect()
+    }
+
+    fn call(&self, call: &Call) -> Result<()> {
+        let image = self.image()?;
+        self.marked(call, |number| perform(&image, call, number))
+    }
+
+    /// Makes a guest call between its marks.
+    fn marked(&self, call: &Call, perform: impl FnOnce(u64) -> Result<()>) -> Result<()> {
+        let number = self.number(call);
+        self.recorder.begin(number);
+        let result = perform(number);
+        self.recorder.end(number, result.is_ok());
+        result
+    }
+
+    /// The number of a new call.
+    fn number(&self, call: &Call) -> u64 {
+        let mut state = self.state.lock();
+        state.calls.push(call.clone());
+        state.calls.len() as u64 - 1
+    }
+}
+
+/// Makes a guest call, as call number `number`.
+fn perform(image: &Image, call: &Call, number: u64) -> Result<()> {
+    let flag = |on: bool, flag: Flags| if on { flag } else { Flags::NONE };
+    match call {
+        Call::Write { offset, forced, .. } => {
+            let bytes = call.bytes(number).unwrap_or_default();
+            image.pwrite(&bytes, *offset, flag(*forced, Flags::FUA))
+        }
+        Call::Zeroes { offset, length, forced, unmap } => {
+            let flags = flag(*forced, Flags::FUA) | flag(*unmap, Flags::MAY_UNMAP);
+            image.write_zeroes(*offset, *length, flags)
+        }
+        Call::Discard { offset, length } => image.discard(*offset, *length),
+        Call::Flush => image.flush(),
+        Call::Killed(_) => Err(Error::invalid("a kill is no call that an image takes")),
+    }
+}

@@ -1,0 +1,58 @@
+//! From a workload that fails to one with the fewest guest operations that still does.
+
+use super::{Step, Workload};
+use crate::crash::oracle::Oracle;
+use crate::crash::report::Failure;
+use crate::crash::states::Plan;
+use std::sync::Arc;
+
+/// The shortest workload found that fails the same oracle, and its failure. Steps are left out one
+/// by one, then calls that are made inside others; what fails to run at all is no candidate.
+#[must_use]
+pub fn shrink(
+    workload: &Workload,
+    failure: Failure,
+    plan: &Plan,
+    oracles: &[Arc<dyn Oracle>],
+) -> (Workload, Failure) {
+    let oracle = failure.finding.oracle.clone();
+    let retry = |candidate: &Workload| {
+        let report = candidate.explore(plan, oracles).ok()?;
+        report.failures.into_iter().find(|failure| failure.finding.oracle == oracle)
+    };
+    let (mut best, mut failure) = (workload.clone(), failure);
+    loop {
+        let smaller = candidates(&best.steps).into_iter().find_map(|steps| {
+            let candidate = Workload { steps, ..best.clone() };
+            retry(&candidate).map(|failure| (candidate, failure))
+        });
+        match smaller {
+            Some(found) => (best, failure) = found,
+            None => return (best, failure),
+        }
+    }
+}
+
+/// All lists of steps that are one step, or one inner call, shorter.
+fn candidates(steps: &[Step]) -> Vec<Vec<Step>> {
+    let without = |index: usize| {
+        let mut steps = steps.to_vec();
+        steps.remove(index);
+        steps
+    };
+    let mut lists: Vec<Vec<Step>> = (0..steps.len()).rev().map(without).collect();
+    for (index, step) in steps.iter().enumerate() {
+        let Step::During(call, when, inside) = step else { continue };
+        for inner in 0..inside.len() {
+            let mut inside = inside.clone();
+            inside.remove(inner);
+            let mut steps = steps.to_vec();
+            steps[index] = match inside.is_empty() {
+                true => Step::Make(call.clone()),
+                false => Step::During(call.clone(), when.clone(), inside),
+            };
+            lists.push(steps);
+        }
+    }
+    lists
+}
