@@ -169,7 +169,7 @@
 #define QED_NO_FALLBACK 4
 
 /**
- * The function qed_image_extents is there.
+ * The functions qed_image_extents and qed_image_map are there.
  */
 #define LIBQED_HAVE_EXTENTS 1
 
@@ -187,6 +187,11 @@
  * The run reads as the backing file does, and as zeroes without one.
  */
 #define QED_EXTENT_UNALLOCATED 3
+
+/**
+ * The run holds compressed data, which has no place of its own in the file.
+ */
+#define QED_EXTENT_COMPRESSED 4
 
 /**
  * The functions qed_image_info and qed_image_backing_name are there.
@@ -219,6 +224,11 @@
 #define QED_FORMAT_QCOW2 2
 
 /**
+ * A raw disk, which probing never answers.
+ */
+#define QED_FORMAT_RAW 3
+
+/**
  * An open image. Every call but qed_image_close may be made from any number of threads at once;
  * requests that overlap and run at the same time end in some order. Closed by qed_image_close.
  */
@@ -248,7 +258,7 @@ typedef struct qed_extent {
    */
   uint64_t length;
   /**
-   * Where the run stands in the image file, in bytes; 0 unless kind is QED_EXTENT_DATA.
+   * Where the run stands in its file, in bytes: the data, or space kept for zeroes; else 0.
    */
   uint64_t file_offset;
   /**
@@ -256,9 +266,9 @@ typedef struct qed_extent {
    */
   uint32_t kind;
   /**
-   * 0.
+   * The file that says so: 0 is the image, 1 its backing file, and so on.
    */
-  uint32_t reserved;
+  uint32_t depth;
 } qed_extent;
 
 /**
@@ -332,6 +342,15 @@ typedef struct qed_info {
    * 1 where the backing file is a raw disk, never to be probed, else 0.
    */
   uint32_t backing_raw;
+  /**
+   * The format of the image file, one of QED_FORMAT_*. What a format does not have is 0: only QED
+   * images have tables and features here, raw disks have no clusters.
+   */
+  uint32_t format;
+  /**
+   * The format of the backing file where the image names it, else QED_FORMAT_UNKNOWN.
+   */
+  uint32_t backing_format;
 } qed_info;
 
 #ifdef __cplusplus
@@ -416,13 +435,15 @@ int qed_options_free(struct qed_options **options);
 /**
  * Adds a backing file to be opened: the first is that of the image, the next that of the first,
  * and so on; the names in the images are then not looked at, and there must be as many as the
- * images need. format is "raw" or "qed"; NULL leaves it to what the image above says, then to the
+ * images need. format is "raw", "qed" or "qcow2"; NULL leaves it to what the image above says, then to the
  * magic.
  *
  * Ownership: path and format are copied. Threads: any.
  * Errors: -EINVAL: an unknown format. The file is opened, and may fail, when an image is.
  */
-int qed_options_add_backing_path(struct qed_options *options, const char *path, const char *format);
+int qed_options_add_backing_path(struct qed_options *options,
+                                 const char *path,
+                                 const char *format);
 
 /**
  * qed_options_add_backing_path for a file that is open for reading.
@@ -443,7 +464,8 @@ int qed_options_add_backing_fd(struct qed_options *options, int fd, const char *
 int qed_options_set_backing_directory_fd(struct qed_options *options, int fd);
 
 /**
- * Creates an image of size bytes (rounded up to 512). QED_SIZE_OF_BACKING takes the size of the
+ * Creates an image of size bytes (rounded up to 512): a QED image, or a disk of the format that
+ * the option "format" names. QED_SIZE_OF_BACKING takes the size of the
  * backing file, which the option "backing" names. The file must not exist, unless the option
  * "overwrite" is on. A create that fails leaves nothing behind.
  *
@@ -463,7 +485,8 @@ int qed_image_create(const char *path, uint64_t size, const struct qed_options *
 int qed_image_create_fd(int fd, uint64_t size, const struct qed_options *options);
 
 /**
- * Opens an image for reading and writing, or for reading alone with the option "read_only". The
+ * Opens an image for reading and writing: a QED image, or a disk of the format that the option
+ * "format" names (qed, qcow2, raw; never guessed). With the option "read_only" it is opened for reading alone. The
  * image is locked against other processes as QEMU locks it, unless the option "lock" is off.
  * Backing files are opened as the option "backing_policy" allows: deny, beneath (the default: a
  * name that stays inside the image's own directory) or follow.
@@ -475,7 +498,9 @@ int qed_image_create_fd(int fd, uint64_t size, const struct qed_options *options
  * (unknown incompatible features), -EAGAIN (another process holds the image), and what the
  * operating system reports.
  */
-int qed_image_open(const char *path, const struct qed_options *options, struct qed_image **out);
+int qed_image_open(const char *path,
+                   const struct qed_options *options,
+                   struct qed_image **out);
 
 /**
  * Opens the image behind a descriptor that is open for reading and, unless the option "read_only"
@@ -599,6 +624,17 @@ int qed_image_extents(const struct qed_image *image,
                       uint64_t length,
                       qed_extent_callback callback,
                       void *user_data);
+
+/**
+ * Calls callback for each run of length bytes at offset through the image and its backing files,
+ * in order: where the bytes are found, and how deep in the chain. QED_EXTENT_UNALLOCATED: in none
+ * of the files; the run reads as zeroes. Else as qed_image_extents.
+ */
+int qed_image_map(const struct qed_image *image,
+                  uint64_t offset,
+                  uint64_t length,
+                  qed_extent_callback callback,
+                  void *user_data);
 
 /**
  * Fills *info in. Set info->struct_size to sizeof(qed_info) before the call, as in qed_info info =

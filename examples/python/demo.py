@@ -66,6 +66,7 @@ def extend(disk: str, raw: str) -> str:
             added += len(block)
         # Whole clusters are freed, and read as zeroes from then on.
         cluster = image.info().cluster_size
+        assert cluster is not None  # a QED image has clusters
         start, length = (image.size // part // cluster * cluster for part in (512, 2048))
         image.discard(start, length)
         copy.seek(start)

@@ -15,6 +15,7 @@ def test_info_of_a_new_image(path: Path) -> None:
     qed.create(path, "1G")
     info = qed.info(path)
     assert info == qed.Info(
+        format="qed",
         virtual_size=1 << 30,
         cluster_size=65536,
         table_size=4,
@@ -92,16 +93,17 @@ def test_leaks_alone_are_clean(path: Path) -> None:
     assert report.clean
 
 
-RESULTS: list[qed.Info | qed.Extent | qed.CheckReport] = [
+RESULTS: list[qed.Info | qed.Extent | qed.LayerName | qed.CheckReport] = [
+    qed.LayerName("base.raw", "raw"),
     qed.Extent(0, 65536, "data", 327680),
     qed.CheckReport(65536, 16, 1, 0, 0, 1, 0, 0, 0, ("a finding",)),
-    qed.Info(1024, 4096, 2, 1, 1, 0, 0, 4096, False, "base", "raw", 12288, 8192, True),
+    qed.Info("qed", 1024, 4096, 2, 1, 1, 0, 0, 4096, False, "base", "raw", 12288, 8192, True),
 ]
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
 def test_results_are_frozen_comparable_and_travel(
-    result: qed.Info | qed.Extent | qed.CheckReport,
+    result: qed.Info | qed.Extent | qed.LayerName | qed.CheckReport,
 ) -> None:
     names = [field.name for field in dataclasses.fields(result)]
     assert list(result.to_dict()) == names

@@ -5,7 +5,7 @@ use crate::arguments;
 use crate::guard::status;
 use crate::handle;
 use crate::options::qed_options;
-use qed_core::{BackingFormat, BackingSource, Error, Result};
+use qed_core::{BackingSource, Error, Format, Result};
 use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub const LIBQED_HAVE_BACKING: c_int = 1;
 
 /// Adds a backing file to be opened: the first is that of the image, the next that of the first,
 /// and so on; the names in the images are then not looked at, and there must be as many as the
-/// images need. format is "raw" or "qed"; NULL leaves it to what the image above says, then to the
+/// images need. format is "raw", "qed" or "qcow2"; NULL leaves it to what the image above says, then to the
 /// magic.
 ///
 /// Ownership: path and format are copied. Threads: any.
@@ -87,12 +87,10 @@ unsafe fn with_format(source: BackingSource, format: *const c_char) -> Result<Ba
     }
     // SAFETY: the caller's promise.
     let format = unsafe { arguments::text(format, "format") }?;
-    let known = FORMATS.iter().find(|known| known.name() == format);
+    let known = Format::from_name(format);
     let known = known.ok_or_else(|| {
-        let names = FORMATS.map(BackingFormat::name).join(", ");
+        let names = Format::ALL.map(Format::name).join(", ");
         Error::invalid(format!("unknown format {format:?}; known are {names}"))
     })?;
-    Ok(source.with_format(*known))
+    Ok(source.with_format(known))
 }
-
-const FORMATS: [BackingFormat; 2] = [BackingFormat::Raw, BackingFormat::Qed];

@@ -5,7 +5,7 @@ use crate::arguments;
 use crate::guard::{count, status};
 use crate::handle::{self, Handle};
 use crate::options::{self, qed_options};
-use qed_core::{CreateOptions, Image, Result, create, create_file, open, open_file};
+use qed_core::{CreateOptions, Disk, Result, create, create_file};
 use std::ffi::{c_char, c_int};
 
 /// The qed_image_* functions are there that create, open, close, read, write, zero, discard and
@@ -24,14 +24,15 @@ pub struct qed_image {
 }
 
 impl Handle for qed_image {
-    type Value = Image;
+    type Value = Disk;
     const MAGIC: u64 = u64::from_le_bytes(*b"qed-imag");
     const ARGUMENT: &'static str = "image";
     const TYPE: &'static str = "qed_image";
     const SURVIVES_FORK: bool = false;
 }
 
-/// Creates an image of size bytes (rounded up to 512). QED_SIZE_OF_BACKING takes the size of the
+/// Creates an image of size bytes (rounded up to 512): a QED image, or a disk of the format that
+/// the option "format" names. QED_SIZE_OF_BACKING takes the size of the
 /// backing file, which the option "backing" names. The file must not exist, unless the option
 /// "overwrite" is on. A create that fails leaves nothing behind.
 ///
@@ -70,7 +71,8 @@ pub unsafe extern "C" fn qed_image_create_fd(
     })
 }
 
-/// Opens an image for reading and writing, or for reading alone with the option "read_only". The
+/// Opens an image for reading and writing: a QED image, or a disk of the format that the option
+/// "format" names (qed, qcow2, raw; never guessed). With the option "read_only" it is opened for reading alone. The
 /// image is locked against other processes as QEMU locks it, unless the option "lock" is off.
 /// Backing files are opened as the option "backing_policy" allows: deny, beneath (the default: a
 /// name that stays inside the image's own directory) or follow.
@@ -92,7 +94,7 @@ pub unsafe extern "C" fn qed_image_open(
         let path = unsafe { arguments::path(path) }?;
         let out = arguments::place(out, "out")?;
         // SAFETY: the header's contract: NULL or a handle.
-        let image = open(path, &unsafe { options::to_open(options) }?)?;
+        let image = Disk::open(path, &unsafe { options::to_open(options) }?)?;
         // SAFETY: not NULL, aligned, and the caller's to write.
         unsafe { out.write(handle::new(image)) };
         Ok(())
@@ -117,7 +119,7 @@ pub unsafe extern "C" fn qed_image_open_fd(
         let out = arguments::place(out, "out")?;
         // SAFETY: the header's contract: NULL or a handle.
         let options = unsafe { options::to_open(options) }?;
-        let image = open_file(arguments::descriptor(fd)?, &options)?;
+        let image = Disk::open_file(arguments::descriptor(fd)?, &options)?;
         // SAFETY: not NULL, aligned, and the caller's to write.
         unsafe { out.write(handle::new(image)) };
         Ok(())

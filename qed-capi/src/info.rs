@@ -5,8 +5,9 @@ use crate::arguments;
 use crate::guard::{code, status};
 use crate::handle;
 use crate::image::qed_image;
+use crate::probe::number;
 use libc::ERANGE;
-use qed_core::{Error, Info, Result};
+use qed_core::{DiskInfo, Error, Format, Result};
 use std::ffi::{c_char, c_int};
 use std::io;
 use std::mem::size_of;
@@ -48,6 +49,11 @@ pub struct qed_info {
     pub backing_name_length: u32,
     /// 1 where the backing file is a raw disk, never to be probed, else 0.
     pub backing_raw: u32,
+    /// The format of the image file, one of QED_FORMAT_*. What a format does not have is 0: only QED
+    /// images have tables and features here, raw disks have no clusters.
+    pub format: u32,
+    /// The format of the backing file where the image names it, else QED_FORMAT_UNKNOWN.
+    pub backing_format: u32,
 }
 
 /// Fills *info in. Set info->struct_size to sizeof(qed_info) before the call, as in qed_info info =
@@ -113,25 +119,29 @@ fn name_length(name: &[u8]) -> Result<c_int> {
     c_int::try_from(name.len()).map_err(|_| Error::invalid("the backing name has no C length"))
 }
 
-fn to_c(info: &Info) -> qed_info {
+fn to_c(info: &DiskInfo) -> qed_info {
     let backing = info.backing.as_ref();
     let length = backing.map_or(0, |backing| backing.name.len());
+    let qed = info.qed.as_ref();
+    let backing_format = backing.and_then(|backing| backing.format);
     qed_info {
         struct_size: 0,
         virtual_size: info.virtual_size,
-        cluster_size: info.cluster_size,
-        table_size: info.table_size,
-        header_size: info.header_size,
-        features: info.features,
-        compat_features: info.compat_features,
-        autoclear_features: info.autoclear_features,
-        l1_table_offset: info.l1_table_offset,
+        cluster_size: info.cluster_size.unwrap_or(0),
+        table_size: qed.map_or(0, |qed| qed.table_size),
+        header_size: qed.map_or(0, |qed| qed.header_size),
+        features: qed.map_or(0, |qed| qed.features),
+        compat_features: qed.map_or(0, |qed| qed.compat_features),
+        autoclear_features: qed.map_or(0, |qed| qed.autoclear_features),
+        l1_table_offset: qed.map_or(0, |qed| qed.l1_table_offset),
         file_length: info.file_length,
         disk_usage: info.disk_usage,
         needs_check: info.needs_check.into(),
         read_only: info.read_only.into(),
         backing_name_length: u32::try_from(length).unwrap_or(u32::MAX),
-        backing_raw: backing.is_some_and(|backing| backing.raw).into(),
+        backing_raw: (backing_format == Some(Format::Raw)).into(),
+        format: number(Some(info.format)).unsigned_abs(),
+        backing_format: number(backing_format).unsigned_abs(),
     }
 }
 

@@ -14,6 +14,8 @@ pub const QED_FORMAT_UNKNOWN: c_int = 0;
 pub const QED_FORMAT_QED: c_int = 1;
 /// A qcow2 image.
 pub const QED_FORMAT_QCOW2: c_int = 2;
+/// A raw disk, which probing never answers.
+pub const QED_FORMAT_RAW: c_int = 3;
 
 /// Reads the first bytes of a file and answers its format, one of QED_FORMAT_*. Nothing else is
 /// read or opened; the answer says nothing about the rest of the file.
@@ -37,10 +39,13 @@ pub extern "C" fn qed_probe_fd(fd: c_int) -> c_int {
     code("qed_probe_fd", || probe_file(&arguments::descriptor(fd)?).map(number))
 }
 
-fn number(format: Format) -> c_int {
+/// The number of a format; no format has QED_FORMAT_UNKNOWN.
+pub(crate) fn number(format: Option<Format>) -> c_int {
+    let Some(format) = format else { return QED_FORMAT_UNKNOWN };
     match format {
         Format::Qed => QED_FORMAT_QED,
         Format::Qcow2 => QED_FORMAT_QCOW2,
+        Format::Raw => QED_FORMAT_RAW,
         _ => QED_FORMAT_UNKNOWN,
     }
 }

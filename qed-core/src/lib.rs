@@ -17,17 +17,17 @@ pub mod storage;
 mod sync;
 
 pub use chain::{
-    AskBacking, BackingFormat, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH,
-    Format, Layer, LockMode, MAX_DEPTH, OpenOptions, inspect, inspect_file, open, open_file, probe,
-    probe_file,
+    AskBacking, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH, Disk, DiskInfo,
+    Layer, LayerName, LockMode, MAX_DEPTH, OpenOptions, inspect, inspect_file, open, open_file,
+    probe, probe_file,
 };
 pub use error::{Corruption, Error, ErrorKind, Result};
 pub use image::{
-    BackingInfo, CacheMode, DetectZeroes, DiscardMode, Extent, ExtentKind, Extents, Flags, Image,
-    ImageSettings, Info,
+    BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
 };
 pub use meta::{Rule, Rules, Trust};
 pub use ops::{
     CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check, check_file,
     check_storage, create, create_file, format_storage, parse_size,
 };
+pub use source::{Extent, ExtentKind, Extents, Format};

@@ -15,8 +15,8 @@ use chain_support::*;
 use qed_core::format::{Geometry, Header};
 use qed_core::storage::{Event, MemoryStorage, Operation, Recorder, Storage};
 use qed_core::{
-    BackingFormat, CacheMode, CreateOptions, CreateSpec, ErrorKind, Flags, Image, ImageSettings,
-    LockMode, OpenOptions, create, create_file, format_storage, inspect, open,
+    CacheMode, CreateOptions, CreateSpec, ErrorKind, Flags, Format, Image, ImageSettings, LockMode,
+    OpenOptions, create, create_file, format_storage, inspect, open,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -36,8 +36,8 @@ fn start_of(path: &Path) -> (Vec<u8>, u64) {
 
 fn shaped(cluster_size: u64, table_size: u64) -> CreateOptions {
     let mut options = sized(1 << 20);
-    options.cluster_size = cluster_size;
-    options.table_size = table_size;
+    options.cluster_size = Some(cluster_size);
+    options.table_size = Some(table_size);
     options
 }
 
@@ -66,14 +66,14 @@ fn backing_names_stand_at_64_as_they_were_given() {
     raw(&at("base.raw"), 1);
     qed_base(&at("base.qed"), 1);
     for (name, format, features) in [
-        ("base.raw", Some(BackingFormat::Raw), 5),
-        ("./base.raw", Some(BackingFormat::Raw), 5),
-        ("base.qed", Some(BackingFormat::Qed), 1),
-        ("base.qed", Some(BackingFormat::Raw), 5),
+        ("base.raw", Some(Format::Raw), 5),
+        ("./base.raw", Some(Format::Raw), 5),
+        ("base.qed", Some(Format::Qed), 1),
+        ("base.qed", Some(Format::Raw), 5),
         ("base.qed", None, 1),
         (text(&at("base.qed")), None, 1),
     ] {
-        let mut options = over(name, BackingFormat::Raw);
+        let mut options = over(name, Format::Raw);
         options.backing_format = format;
         options.overwrite = true;
         create(at("a.qed"), &options).unwrap();
@@ -97,10 +97,10 @@ fn the_default_size_is_the_backing_files() {
     fs::write(at("base.raw"), [7; 1000]).unwrap();
     create(at("base.qed"), &sized(3 << 20)).unwrap();
     for (name, format, size) in [
-        ("base.raw", Some(BackingFormat::Raw), 1024),
+        ("base.raw", Some(Format::Raw), 1024),
         ("base.qed", None, 3 << 20),
-        ("base.qed", Some(BackingFormat::Qed), 3 << 20),
-        ("base.qed", Some(BackingFormat::Raw), 5 * 65536),
+        ("base.qed", Some(Format::Qed), 3 << 20),
+        ("base.qed", Some(Format::Raw), 5 * 65536),
     ] {
         let mut options = CreateOptions::default();
         options.backing = Some(name.into());
@@ -150,6 +150,7 @@ fn images_with_tables_of_one_cluster_open_from_files() {
         image.pwrite(b"here", 999_999, Flags::NONE).unwrap();
         image.close().unwrap();
         let info = inspect(&path, &OpenOptions::default()).unwrap().info().unwrap();
+        let info = info.qed.unwrap();
         assert_eq!((info.cluster_size, info.table_size), (cluster_size, table_size));
     }
 }
@@ -160,8 +161,8 @@ fn qemu_reads_what_we_create() {
     let at = in_directory(&directory);
     raw(&at("base.raw"), 0x11);
     for (cluster_size, table_size) in [(4096, 2), (65536, 4), (65536, 16), (2 << 20, 2)] {
-        let mut options = over("base.raw", BackingFormat::Raw);
-        (options.cluster_size, options.table_size) = (cluster_size, table_size);
+        let mut options = over("base.raw", Format::Raw);
+        (options.cluster_size, options.table_size) = (Some(cluster_size), Some(table_size));
         options.overwrite = true;
         create(at("a.qed"), &options).unwrap();
         let path = at("a.qed");
@@ -193,21 +194,21 @@ fn what_is_illegal_leaves_nothing_behind() {
     fs::write(at("broken.qed"), b"QED\0broken").unwrap();
     run("mkfifo", &[text(&at("fifo"))]);
     let before = listing(directory.path());
-    let named = |name: &str, format: Option<BackingFormat>, size: Option<u64>| {
+    let named = |name: &str, format: Option<Format>, size: Option<u64>| {
         let mut options = CreateOptions::default();
         options.backing = Some(name.into());
         (options.backing_format, options.size) = (format, size);
         options
     };
     let small = |name: &str| {
-        let mut options = named(name, Some(BackingFormat::Raw), Some(512));
-        options.cluster_size = 4096;
+        let mut options = named(name, Some(Format::Raw), Some(512));
+        options.cluster_size = Some(4096);
         options
     };
     let mut no_base = sized(512);
-    no_base.backing_format = Some(BackingFormat::Raw);
+    no_base.backing_format = Some(Format::Raw);
     let (long, longer) = ("x".repeat(4033), "x".repeat(4096));
-    let raw = Some(BackingFormat::Raw);
+    let raw = Some(Format::Raw);
     for (options, kind, said) in [
         (shaped(0, 4), ErrorKind::InvalidArgument, "cluster size 0"),
         (shaped(1000, 4), ErrorKind::InvalidArgument, "cluster size 1000"),
@@ -278,7 +279,7 @@ fn names_are_bytes() {
     fs::write(directory.path().join(name), [8; 512]).unwrap();
     let mut options = CreateOptions::default();
     options.backing = Some(name.into());
-    options.backing_format = Some(BackingFormat::Raw);
+    options.backing_format = Some(Format::Raw);
     create(at("a.qed"), &options).unwrap();
     let image = open(at("a.qed"), &OpenOptions::default()).unwrap();
     assert_eq!((image.size(), value_of(&image)), (512, 8));
@@ -323,7 +324,7 @@ fn a_failed_overwrite_leaves_the_old_image() {
     let mut options = sized(u64::MAX);
     options.overwrite = true;
     refusal(create(at("a.qed"), &options), ErrorKind::InvalidArgument);
-    let mut options = over("a.qed", BackingFormat::Qed);
+    let mut options = over("a.qed", Format::Qed);
     options.overwrite = true;
     for name in ["a.qed", "./a.qed", text(&at("a.qed"))] {
         options.backing = Some(name.into());
@@ -394,7 +395,7 @@ fn every_cache_mode_creates() {
         CacheMode::Directsync,
         CacheMode::Unsafe,
     ] {
-        let mut options = over("b".repeat(900), BackingFormat::Raw);
+        let mut options = over("b".repeat(900), Format::Raw);
         options.cache = cache;
         options.overwrite = true;
         create(at("a.qed"), &options).unwrap();

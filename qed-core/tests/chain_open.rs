@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use chain_support::*;
 use qed_core::{
-    BackingFormat, BackingPolicy, BackingSource, Corruption, ErrorKind, ExtentKind, Flags, Format,
-    Image, LockMode, MAX_DEPTH, OpenOptions, create, inspect, inspect_file, open, open_file, probe,
+    BackingPolicy, BackingSource, Corruption, ErrorKind, ExtentKind, Flags, Format, Image,
+    LockMode, MAX_DEPTH, OpenOptions, create, inspect, inspect_file, open, open_file, probe,
     probe_file,
 };
 use tempfile::{TempDir, tempdir};
@@ -27,8 +27,8 @@ fn a_chain_reads_each_cluster_from_its_layer() {
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     raw(&at("base.raw"), 1);
-    create(at("mid.qed"), &over("base.raw", BackingFormat::Raw)).unwrap();
-    create(at("top.qed"), &over("mid.qed", BackingFormat::Qed)).unwrap();
+    create(at("mid.qed"), &over("base.raw", Format::Raw)).unwrap();
+    create(at("top.qed"), &over("mid.qed", Format::Qed)).unwrap();
     for (name, offset, value) in [("mid.qed", 65536, 2), ("top.qed", 2 * 65536, 3)] {
         let image = open(at(name), &OpenOptions::default()).unwrap();
         image.pwrite(&[value; 65536], offset, Flags::NONE).unwrap();
@@ -53,7 +53,7 @@ fn shorter_and_longer_backing_files_are_fine() {
     for length in [0, 301, 65536, 65537, 700_000] {
         fs::write(at("base.raw"), vec![9; length]).unwrap();
         let _ = fs::remove_file(at("top.qed"));
-        create(at("top.qed"), &over("base.raw", BackingFormat::Raw)).unwrap();
+        create(at("top.qed"), &over("base.raw", Format::Raw)).unwrap();
         let image = open(at("top.qed"), &read_only()).unwrap();
         let mut disk = vec![0xee; usize::try_from(SIZE).unwrap()];
         image.pread(&mut disk, 0).unwrap();
@@ -68,7 +68,7 @@ fn formats_without_a_word_on_them_are_found_by_magic() {
     // Goal: security 4. Method: four kinds of base under an image that does not say "raw".
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
-    naming(&at("top.qed"), "base", BackingFormat::Qed);
+    naming(&at("top.qed"), "base", Format::Qed);
     let opened = || open(at("top.qed"), &read_only());
     qed_base(&at("base"), 4);
     assert_eq!(value_of(&opened().unwrap()), 4);
@@ -91,8 +91,8 @@ fn formats_without_a_word_on_them_are_found_by_magic() {
 fn a_raw_base_is_raw_whatever_magic_the_guest_wrote() {
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
-    naming(&at("base.raw"), "/etc/passwd", BackingFormat::Raw);
-    create(at("top.qed"), &over("base.raw", BackingFormat::Raw)).unwrap();
+    naming(&at("base.raw"), "/etc/passwd", Format::Raw);
+    create(at("top.qed"), &over("base.raw", Format::Raw)).unwrap();
     let image = open(at("top.qed"), &with_policy(BackingPolicy::Follow)).unwrap();
     let mut start = [0; 4];
     image.pread(&mut start, 0).unwrap();
@@ -103,11 +103,11 @@ fn a_raw_base_is_raw_whatever_magic_the_guest_wrote() {
 fn probing_tells_qed_and_qcow2_apart() {
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
-    naming(&at("a.qed"), "missing", BackingFormat::Qed);
+    naming(&at("a.qed"), "missing", Format::Qed);
     raw(&at("a.raw"), 0);
-    assert_eq!(probe(at("a.qed")).unwrap(), Format::Qed);
-    assert_eq!(probe(at("a.raw")).unwrap(), Format::Unknown);
-    assert_eq!(probe_file(&File::open(at("a.qed")).unwrap()).unwrap(), Format::Qed);
+    assert_eq!(probe(at("a.qed")).unwrap(), Some(Format::Qed));
+    assert_eq!(probe(at("a.raw")).unwrap(), None);
+    assert_eq!(probe_file(&File::open(at("a.qed")).unwrap()).unwrap(), Some(Format::Qed));
     run("mkfifo", &[text(&at("fifo"))]);
     let error = refusal(probe(at("fifo")), ErrorKind::Refused);
     assert_eq!(error.file(), Some(&*at("fifo")));
@@ -115,8 +115,8 @@ fn probing_tells_qed_and_qcow2_apart() {
     let qcow2 = at("a.qcow2");
     let made = qemu("qemu-img", &["create", "-f", "qcow2", text(&qcow2), "1M"]);
     if made.is_some() {
-        assert_eq!(probe(&qcow2).unwrap(), Format::Qcow2);
-        naming(&at("over.qed"), "a.qcow2", BackingFormat::Qed);
+        assert_eq!(probe(&qcow2).unwrap(), Some(Format::Qcow2));
+        naming(&at("over.qed"), "a.qcow2", Format::Qed);
         refusal(open(at("over.qed"), &read_only()), ErrorKind::Unsupported);
     }
 }
@@ -137,16 +137,16 @@ fn a_chain_that_names_itself_is_found_at_once() {
             }
         }
     };
-    naming(&at("self.qed"), "self.qed", BackingFormat::Qed);
+    naming(&at("self.qed"), "self.qed", Format::Qed);
     refused("self.qed", ["self.qed", "self.qed"]);
-    naming(&at("a.qed"), "b.qed", BackingFormat::Qed);
-    naming(&at("b.qed"), "c.qed", BackingFormat::Qed);
-    naming(&at("c.qed"), "a.qed", BackingFormat::Qed);
+    naming(&at("a.qed"), "b.qed", Format::Qed);
+    naming(&at("b.qed"), "c.qed", Format::Qed);
+    naming(&at("c.qed"), "a.qed", Format::Qed);
     refused("a.qed", ["c.qed", "a.qed"]);
-    naming(&at("first.qed"), "second.qed", BackingFormat::Qed);
+    naming(&at("first.qed"), "second.qed", Format::Qed);
     fs::hard_link(at("first.qed"), at("second.qed")).unwrap();
     refused("first.qed", ["second.qed", "first.qed"]);
-    naming(&at("above.qed"), "a.qed", BackingFormat::Qed);
+    naming(&at("above.qed"), "a.qed", Format::Qed);
     refused("above.qed", ["c.qed", "a.qed"]);
 }
 
@@ -155,7 +155,7 @@ fn chain(at: &impl Fn(&str) -> PathBuf, layers: u32) -> PathBuf {
     raw(&at("base.raw"), 0xcc);
     let mut below = "base.raw".to_owned();
     for layer in 1..=layers {
-        let format = if layer == 1 { BackingFormat::Raw } else { BackingFormat::Qed };
+        let format = if layer == 1 { Format::Raw } else { Format::Qed };
         let name = format!("layer{layer}.qed");
         create(at(&name), &over(&below, format)).unwrap();
         below = name;
@@ -217,8 +217,8 @@ fn locks_keep_writers_and_readers_apart() {
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     qed_base(&at("base.qed"), 1);
-    create(at("one.qed"), &over("base.qed", BackingFormat::Qed)).unwrap();
-    create(at("two.qed"), &over("base.qed", BackingFormat::Qed)).unwrap();
+    create(at("one.qed"), &over("base.qed", Format::Qed)).unwrap();
+    create(at("two.qed"), &over("base.qed", Format::Qed)).unwrap();
     let one = open(at("one.qed"), &OpenOptions::default()).unwrap();
     let two = open(at("two.qed"), &OpenOptions::default()).unwrap();
     let error = refusal(open(at("one.qed"), &read_only()), ErrorKind::Locked);
@@ -246,7 +246,7 @@ fn qemu_sees_our_locks() {
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     qed_base(&at("base.qed"), 1);
-    create(at("top.qed"), &over("base.qed", BackingFormat::Qed)).unwrap();
+    create(at("top.qed"), &over("base.qed", Format::Qed)).unwrap();
     let image = open(at("top.qed"), &OpenOptions::default()).unwrap();
     let info = |name: &str| qemu("qemu-img", &["info", "-f", "qed", text(&at(name))]);
     let Some(output) = info("top.qed") else { return };
@@ -265,7 +265,7 @@ fn a_backing_file_by_descriptor_keeps_its_own_lock() {
     let at = in_directory(&directory);
     qed_base(&at("base.qed"), 1);
     for name in ["one.qed", "two.qed"] {
-        naming(&at(name), "anything", BackingFormat::Qed);
+        naming(&at(name), "anything", Format::Qed);
     }
     let source = BackingSource::file(File::open(at("base.qed")).unwrap());
     let options = with_policy(BackingPolicy::Chain(vec![source]));
@@ -297,8 +297,8 @@ fn backing_files_are_read_only_and_nothing_is_inherited() {
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
     raw(&at("base.raw"), 1);
-    create(at("mid.qed"), &over("base.raw", BackingFormat::Raw)).unwrap();
-    create(at("top.qed"), &over("mid.qed", BackingFormat::Qed)).unwrap();
+    create(at("mid.qed"), &over("base.raw", Format::Raw)).unwrap();
+    create(at("top.qed"), &over("mid.qed", Format::Qed)).unwrap();
     for policy in [BackingPolicy::Beneath, BackingPolicy::Follow] {
         let _image = open(at("top.qed"), &with_policy(policy)).unwrap();
         for (name, access) in
@@ -321,7 +321,7 @@ fn backing_images_that_need_a_check_stay_as_they_are() {
     let at = in_directory(&directory);
     qed_base(&at("base.qed"), 6);
     patch(&at("base.qed"), 16, &[2]);
-    create(at("top.qed"), &over("base.qed", BackingFormat::Qed)).unwrap();
+    create(at("top.qed"), &over("base.qed", Format::Qed)).unwrap();
     let before = fs::read(at("base.qed")).unwrap();
     let image = open(at("top.qed"), &OpenOptions::default()).unwrap();
     assert_eq!(value_of(&image), 6);
@@ -336,7 +336,7 @@ fn backing_images_that_need_a_check_stay_as_they_are() {
 fn looking_opens_no_backing_file() {
     let directory = tempdir().unwrap();
     let at = in_directory(&directory);
-    naming(&at("top.qed"), "/dev/null/../missing", BackingFormat::Raw);
+    naming(&at("top.qed"), "/dev/null/../missing", Format::Raw);
     let before = fs::read(at("top.qed")).unwrap();
     let options = with_policy(BackingPolicy::Follow);
     let by_path = inspect(at("top.qed"), &options).unwrap();
@@ -346,8 +346,14 @@ fn looking_opens_no_backing_file() {
     for layer in [by_path, by_file] {
         let info = layer.info().unwrap();
         let backing = info.backing.unwrap();
-        assert_eq!((&*backing.name, backing.raw), (&b"/dev/null/../missing"[..], true));
-        assert_eq!((info.virtual_size, info.features, info.read_only), (SIZE, 5, true));
+        assert_eq!(
+            (&*backing.name, backing.format),
+            (&b"/dev/null/../missing"[..], Some(Format::Raw))
+        );
+        assert_eq!(
+            (info.virtual_size, info.qed.unwrap().features, info.read_only),
+            (SIZE, 5, true)
+        );
         assert_eq!(layer.size(), SIZE);
         let extents: Vec<_> =
             layer.extents(0, SIZE).unwrap().map(|extent| extent.unwrap()).collect();

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use chain_support::*;
 use qed_core::{
-    BackingFormat, BackingPolicy, BackingSource, Corruption, Error, ErrorKind, OpenOptions, Result,
-    open, open_file,
+    BackingPolicy, BackingSource, Corruption, Error, ErrorKind, Format, OpenOptions, Result, open,
+    open_file,
 };
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ impl Layout {
     fn open_over(&self, name: &str, policy: BackingPolicy) -> Result<u8> {
         let top = self.images().join("top.qed");
         let _ = fs::remove_file(&top);
-        naming(&top, name, BackingFormat::Raw);
+        naming(&top, name, Format::Raw);
         open(&top, &with_policy(policy)).map(|image| value_of(&image))
     }
 }
@@ -114,7 +114,7 @@ fn beneath_opens_what_lies_in_the_directory_and_nothing_else() {
 fn beneath_is_the_default_and_loops_of_links_end() {
     let layout = Layout::new();
     let top = layout.images().join("top.qed");
-    naming(&top, "../secret.raw", BackingFormat::Raw);
+    naming(&top, "../secret.raw", Format::Raw);
     refusal(open(&top, &OpenOptions::default()), ErrorKind::Refused);
     refusal(layout.open_over("loop", BackingPolicy::Beneath), ErrorKind::Refused);
     layout.open_over("loop", BackingPolicy::Follow).unwrap_err();
@@ -126,7 +126,7 @@ fn absolute_names_match_the_directory_as_called_and_as_it_is() {
     for name in ["images/base.raw", "alias/base.raw"] {
         let top = layout.root().join("alias/top.qed");
         let _ = fs::remove_file(&top);
-        naming(&top, layout.absolute(name), BackingFormat::Raw);
+        naming(&top, layout.absolute(name), Format::Raw);
         let image = open(&top, &OpenOptions::default()).unwrap();
         assert_eq!(value_of(&image), BASE, "{name}");
     }
@@ -137,10 +137,10 @@ fn lower_images_may_name_what_the_upper_may() {
     // A name is relative to the image that holds it; the border is the directory of the one opened.
     let layout = Layout::new();
     let images = layout.images();
-    naming(&images.join("sub/mid.qed"), "../base.raw", BackingFormat::Raw);
-    naming(&images.join("sub/bad.qed"), "../../secret.raw", BackingFormat::Raw);
-    naming(&images.join("top.qed"), "sub/mid.qed", BackingFormat::Qed);
-    naming(&images.join("worse.qed"), "sub/bad.qed", BackingFormat::Qed);
+    naming(&images.join("sub/mid.qed"), "../base.raw", Format::Raw);
+    naming(&images.join("sub/bad.qed"), "../../secret.raw", Format::Raw);
+    naming(&images.join("top.qed"), "sub/mid.qed", Format::Qed);
+    naming(&images.join("worse.qed"), "sub/bad.qed", Format::Qed);
     let image = open(images.join("top.qed"), &OpenOptions::default()).unwrap();
     assert_eq!(value_of(&image), BASE);
     let opened = open(images.join("worse.qed"), &OpenOptions::default());
@@ -223,7 +223,7 @@ fn block_devices_are_opened_where_asked() {
 fn names_that_no_path_can_have_are_corrupt() {
     let layout = Layout::new();
     let top = layout.images().join("top.qed");
-    naming(&top, "base.raw", BackingFormat::Raw);
+    naming(&top, "base.raw", Format::Raw);
     patch(&top, 60, &4096_u32.to_le_bytes());
     let error = refusal(open(&top, &OpenOptions::default()), ErrorKind::Corrupt);
     let expected = Corruption::BackingName { offset: 64, size: 4096 };
@@ -239,7 +239,7 @@ fn names_that_no_path_can_have_are_corrupt() {
 fn an_image_by_descriptor_has_no_directory() {
     let layout = Layout::new();
     let top = layout.images().join("top.qed");
-    naming(&top, "base.raw", BackingFormat::Raw);
+    naming(&top, "base.raw", Format::Raw);
     let by_descriptor = |policy| {
         let file = File::options().read(true).write(true).open(&top).unwrap();
         open_file(file, &with_policy(policy)).map(|image| value_of(&image))
@@ -277,8 +277,8 @@ fn an_explicit_chain_is_what_the_caller_says() {
     // Names in the images are not looked at; too few files and too many are errors.
     let layout = Layout::new();
     let images = layout.images();
-    naming(&images.join("mid.qed"), "/nowhere/base", BackingFormat::Raw);
-    naming(&images.join("top.qed"), "/nowhere/mid", BackingFormat::Qed);
+    naming(&images.join("mid.qed"), "/nowhere/base", Format::Raw);
+    naming(&images.join("top.qed"), "/nowhere/mid", Format::Qed);
     let secret = BackingSource::path(layout.root().join("secret.raw"));
     let mid = BackingSource::path(images.join("mid.qed"));
     let with = |sources: &[&BackingSource]| {
@@ -301,8 +301,8 @@ fn the_callers_word_on_the_format_counts_most() {
     let layout = Layout::new();
     let images = layout.images();
     qed_base(&images.join("base.qed"), 3);
-    naming(&images.join("top.qed"), "base.qed", BackingFormat::Raw);
-    let with = |format: Option<BackingFormat>| {
+    naming(&images.join("top.qed"), "base.qed", Format::Raw);
+    let with = |format: Option<Format>| {
         let source = BackingSource::path(images.join("base.qed"));
         let source = match format {
             Some(format) => source.with_format(format),
@@ -314,29 +314,34 @@ fn the_callers_word_on_the_format_counts_most() {
         start
     };
     assert_eq!(with(None), *b"QED");
-    assert_eq!(with(Some(BackingFormat::Raw)), *b"QED");
-    assert_eq!(with(Some(BackingFormat::Qed)), [3; 3]);
+    assert_eq!(with(Some(Format::Raw)), *b"QED");
+    assert_eq!(with(Some(Format::Qed)), [3; 3]);
 }
 
 #[test]
 fn a_function_is_asked_once_for_each_layer() {
     let layout = Layout::new();
     let images = layout.images();
-    naming(&images.join("mid.qed"), "any base", BackingFormat::Raw);
-    naming(&images.join("top.qed"), "any mid", BackingFormat::Qed);
+    naming(&images.join("mid.qed"), "any base", Format::Raw);
+    naming(&images.join("top.qed"), "any mid", Format::Qed);
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (log, here) = (Arc::clone(&asked), images.clone());
     let ask = BackingPolicy::Ask(Arc::new(move |request| {
         let image = request.image.map(Path::to_path_buf);
-        log.lock().unwrap().push((image, request.name.to_path_buf(), request.raw, request.depth));
+        log.lock().unwrap().push((
+            image,
+            request.name.to_path_buf(),
+            request.format,
+            request.depth,
+        ));
         let name = if request.depth == 1 { "mid.qed" } else { "base.raw" };
         Ok(BackingSource::path(here.join(name)))
     }));
     let image = open(images.join("top.qed"), &with_policy(ask)).unwrap();
     assert_eq!(value_of(&image), BASE);
     let expected = [
-        (Some(images.join("top.qed")), PathBuf::from("any mid"), false, 1),
-        (Some(images.join("mid.qed")), PathBuf::from("any base"), true, 2),
+        (Some(images.join("top.qed")), PathBuf::from("any mid"), None, 1),
+        (Some(images.join("mid.qed")), PathBuf::from("any base"), Some(Format::Raw), 2),
     ];
     assert_eq!(*asked.lock().unwrap(), expected);
     drop(image);
@@ -350,7 +355,7 @@ fn a_refused_chain_leaves_the_image_untouched() {
     // would change (an unknown autoclear bit) over a name that is refused.
     let layout = Layout::new();
     let top = layout.images().join("top.qed");
-    naming(&top, "../secret.raw", BackingFormat::Raw);
+    naming(&top, "../secret.raw", Format::Raw);
     patch(&top, 32, &[0xff; 2]);
     let before = fs::read(&top).unwrap();
     refusal(open(&top, &OpenOptions::default()), ErrorKind::Refused);

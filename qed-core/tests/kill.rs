@@ -13,7 +13,7 @@
 
 use std::path::Path;
 
-use qed_core::{BackingFormat, CreateOptions, Flags, OpenOptions, check, create, inspect, open};
+use qed_core::{CreateOptions, Flags, Format, OpenOptions, check, create, inspect, open};
 
 #[path = "kill/child.rs"]
 mod child;
@@ -81,8 +81,8 @@ impl Case {
     fn new(cluster: u64, table: u64) -> Self {
         let mut options = CreateOptions::default();
         options.size = Some(DISK);
-        options.cluster_size = cluster;
-        options.table_size = table;
+        options.cluster_size = Some(cluster);
+        options.table_size = Some(table);
         let folder = tempfile::tempdir().unwrap();
         Self { folder, options, backing: Vec::new(), scan_beside: false }
     }
@@ -93,7 +93,7 @@ impl Case {
         self.backing[5 << 20..(8 << 20) + 1000].fill(0);
         std::fs::write(self.folder.path().join("base.raw"), &self.backing).unwrap();
         self.options.backing = Some("base.raw".into());
-        self.options.backing_format = Some(BackingFormat::Raw);
+        self.options.backing_format = Some(Format::Raw);
         self
     }
 
@@ -104,7 +104,7 @@ impl Case {
         let start = Start { image: &path, seed, scan_beside: self.scan_beside };
         let mut content = self.backing.clone();
         content.resize(DISK as usize, 0);
-        let mut disk = Disk { cluster: self.options.cluster_size, content };
+        let mut disk = Disk { cluster: self.options.cluster_size.unwrap(), content };
         let with_qemu = qemu::has_tools(&["qemu-img"]);
         let mut dice = Dice::of(seed, rounds, THREADS + 1);
         for round in 0..rounds {

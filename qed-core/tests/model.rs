@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use qed_core::format::Geometry;
-use qed_core::source::{Source, SourceExtent};
+use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::MemoryStorage;
 use qed_core::{CreateSpec, Flags, Image, ImageSettings, Result, format_storage};
 
@@ -29,12 +29,17 @@ impl Source for Bytes {
         buffer.copy_from_slice(&self.0[start..start + buffer.len()]);
         Ok(())
     }
-    fn extent(&self, offset: u64, length: u64) -> Result<SourceExtent> {
+    fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
         let rest = &self.0[usize::try_from(offset).unwrap()..];
         let rest = &rest[..rest.len().min(usize::try_from(length).unwrap())];
         let zero = rest[0] == 0;
         let run = rest.iter().take_while(|byte| (**byte == 0) == zero).count();
-        Ok(SourceExtent { length: run as u64, zero })
+        let place = Some(offset);
+        let kind = match zero {
+            true => ExtentKind::Zero { file_offset: place },
+            false => ExtentKind::Data { file_offset: place },
+        };
+        Ok(Extent { offset, length: run as u64, kind, depth: 0 })
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn apply(
 fn source(item: &Bound<'_, PyAny>) -> PyResult<BackingSource> {
     let Ok(pair) = item.cast::<PyTuple>() else { return Ok(place(item.extract()?)) };
     let (target, format): (Target, String) = pair.extract()?;
-    Ok(place(target).with_format(options::backing_format(item.py(), format)?))
+    Ok(place(target).with_format(options::format(item.py(), format)?))
 }
 
 fn place(target: Target) -> BackingSource {

@@ -1,20 +1,24 @@
-//! The native class `Extents`: an iterator over the runs of an image or a layer.
+//! The native class `Extents`: an iterator over the runs of an image, a chain or a layer.
 //!
 //! The engine's iterator borrows the image; a Python iterator cannot. So runs are fetched in
 //! batches, each under the owner's lock, and an image may be closed or written to between two of
 //! them: every batch tells what holds when it is fetched.
 
+use crate::arguments::Bytes;
 use crate::image::Image;
 use crate::layer::Layer;
 use crate::results;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use qed_core::{Error, Extent, Result};
+use qed_core::{Disk, Error, Extent, Result};
 use std::collections::VecDeque;
 
 /// What the runs are of.
 pub(crate) enum Owner {
+    /// An image, without what it leaves to its backing files.
     Image(Py<Image>),
+    /// An image and its backing files.
+    Chain(Py<Image>),
     Layer(Py<Layer>),
 }
 
@@ -32,11 +36,29 @@ struct State {
     failure: Option<Error>,
 }
 
+/// What has runs, inside the engine.
+trait Runs {
+    fn size(&self) -> u64;
+    fn runs(&self, offset: u64, length: u64) -> Result<qed_core::Extents<'_>>;
+}
+
+struct Chain<'a>(&'a Disk);
+
 impl Extents {
-    /// The runs from `offset` to `end`, a range that the engine has found good.
-    pub(crate) fn new(owner: Owner, offset: u64, end: u64) -> Self {
+    /// The runs of `length` bytes at `offset`, to the end where no length is given.
+    pub(crate) fn new(
+        py: Python<'_>,
+        owner: Owner,
+        offset: Bytes,
+        length: Option<Bytes>,
+    ) -> PyResult<Self> {
+        let (Bytes(offset), length) = (offset, length.map(|Bytes(length)| length));
+        let end = owner.with(py, |runs| {
+            let length = length.unwrap_or_else(|| runs.size().saturating_sub(offset));
+            runs.runs(offset, length).map(|_| offset + length)
+        })?;
         let state = State { next: offset, end, ready: VecDeque::new(), failure: None };
-        Self { owner, state: Mutex::new(state) }
+        Ok(Self { owner, state: Mutex::new(state) })
     }
 }
 
@@ -48,26 +70,31 @@ impl Extents {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         // The state's lock is taken inside: never while attached, never kept while attaching.
-        let found = match &self.owner {
-            Owner::Image(image) => image.get().with(py, |engine| {
-                self.state.lock().advance(|offset, length| engine.extents(offset, length))
-            }),
-            Owner::Layer(layer) => layer.get().with(py, |engine| {
-                self.state.lock().advance(|offset, length| engine.extents(offset, length))
-            }),
-        }?;
+        let found = self.owner.with(py, |runs| self.state.lock().advance(runs))?;
         found.map(|extent| results::extent(py, &extent)).transpose()
+    }
+}
+
+impl Owner {
+    /// Runs `work` on what the engine has, detached from the interpreter.
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&dyn Runs) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        match self {
+            Self::Image(image) => image.get().with(py, |disk| work(disk)),
+            Self::Chain(image) => image.get().with(py, |disk| work(&Chain(disk))),
+            Self::Layer(layer) => layer.get().with(py, |layer| work(layer)),
+        }
     }
 }
 
 impl State {
     /// The next run, of a new batch where the last one is used up.
-    fn advance<I>(&mut self, fetch: impl FnOnce(u64, u64) -> Result<I>) -> Result<Option<Extent>>
-    where
-        I: Iterator<Item = Result<Extent>>,
-    {
+    fn advance(&mut self, runs: &dyn Runs) -> Result<Option<Extent>> {
         if self.ready.is_empty() && self.failure.is_none() && self.next < self.end {
-            for found in fetch(self.next, self.end - self.next)?.take(BATCH) {
+            for found in runs.runs(self.next, self.end - self.next)?.take(BATCH) {
                 match found {
                     Ok(extent) => {
                         self.next = extent.offset + extent.length;
@@ -86,6 +113,36 @@ impl State {
             return Ok(Some(extent));
         }
         self.failure.take().map_or(Ok(None), Err)
+    }
+}
+
+impl Runs for Disk {
+    fn size(&self) -> u64 {
+        Disk::size(self)
+    }
+
+    fn runs(&self, offset: u64, length: u64) -> Result<qed_core::Extents<'_>> {
+        self.extents(offset, length)
+    }
+}
+
+impl Runs for Chain<'_> {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn runs(&self, offset: u64, length: u64) -> Result<qed_core::Extents<'_>> {
+        self.0.map(offset, length)
+    }
+}
+
+impl Runs for qed_core::Layer {
+    fn size(&self) -> u64 {
+        qed_core::Layer::size(self)
+    }
+
+    fn runs(&self, offset: u64, length: u64) -> Result<qed_core::Extents<'_>> {
+        self.extents(offset, length)
     }
 }
 

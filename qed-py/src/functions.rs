@@ -52,12 +52,7 @@ pub(crate) fn probe(py: Python<'_>, path: Target) -> PyResult<Option<&'static st
         Target::Path(path) => qed_core::probe(path),
         Target::File(file) => qed_core::probe_file(&file),
     })?;
-    Ok(match format {
-        Format::Qed => Some("qed"),
-        Format::Qcow2 => Some("qcow2"),
-        // Raw has no mark, and a format that this face does not know yet has no name here.
-        _ => None,
-    })
+    Ok(format.map(Format::name))
 }
 
 /// The stable names of the engine's kinds of errors: `qed/_errors.py` has a class for each.

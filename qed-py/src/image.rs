@@ -15,13 +15,13 @@ use crate::{options, results};
 use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use qed_core::{Flags, Result};
+use qed_core::{Disk, Flags, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// An open QED image.
+/// An open image.
 #[pyclass(frozen, subclass, module = "qed._qed")]
 pub(crate) struct Image {
-    engine: RwLock<Option<qed_core::Image>>,
+    engine: RwLock<Option<Disk>>,
     closed: AtomicBool,
     read_only: bool,
     birth: Birth,
@@ -32,7 +32,7 @@ impl Image {
     pub(crate) fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&qed_core::Image) -> Result<T> + Send,
+        work: impl FnOnce(&Disk) -> Result<T> + Send,
     ) -> PyResult<T> {
         detached(py, || {
             self.birth.check()?;
@@ -61,8 +61,8 @@ impl Image {
         options.image.read_only = read_only;
         backing::apply(py, backing_chain, backing_directory, &mut options)?;
         let engine = detached(py, || match path {
-            Target::Path(path) => qed_core::open(path, &options),
-            Target::File(file) => qed_core::open_file(file, &options),
+            Target::Path(path) => Disk::open(path, &options),
+            Target::File(file) => Disk::open_file(file, &options),
         })?;
         let closed = AtomicBool::new(false);
         Ok(Self { engine: RwLock::new(Some(engine)), closed, read_only, birth: Birth::now() })
@@ -72,6 +72,18 @@ impl Image {
     #[getter]
     fn size(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |engine| Ok(engine.size()))
+    }
+
+    /// The format of the image's file: "qed", "qcow2" or "raw".
+    #[getter]
+    fn format(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.with(py, |engine| Ok(engine.format().name()))
+    }
+
+    /// The files of the chain, from the image's own to the base.
+    fn layers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let layers = self.with(py, |engine| Ok(engine.layers().to_vec()))?;
+        results::layers(py, &layers)
     }
 
     /// Whether the image was opened with mode "r".
@@ -164,12 +176,12 @@ impl Image {
 
     /// Makes everything written before this call stable.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        self.with(py, qed_core::Image::flush)
+        self.with(py, Disk::flush)
     }
 
     /// What the image says about itself.
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let info = self.with(py, qed_core::Image::info)?;
+        let info = self.with(py, Disk::info)?;
         results::info(py, &info)
     }
 
@@ -179,12 +191,16 @@ impl Image {
         text_signature = "($self, offset=0, length=None)"
     )]
     fn extents(slf: &Bound<'_, Self>, offset: Bytes, length: Option<Bytes>) -> PyResult<Extents> {
-        let (Bytes(offset), length) = (offset, length.map(|Bytes(length)| length));
-        let end = slf.get().with(slf.py(), |engine| {
-            let length = length.unwrap_or_else(|| engine.size().saturating_sub(offset));
-            engine.extents(offset, length).map(|_| offset + length)
-        })?;
-        Ok(Extents::new(Owner::Image(slf.clone().unbind()), offset, end))
+        Extents::new(slf.py(), Owner::Image(slf.clone().unbind()), offset, length)
+    }
+
+    /// How the guest's space lies in the files of the whole chain, in runs.
+    #[pyo3(
+        signature = (offset = Bytes(0), length = None),
+        text_signature = "($self, offset=0, length=None)"
+    )]
+    fn map(slf: &Bound<'_, Self>, offset: Bytes, length: Option<Bytes>) -> PyResult<Extents> {
+        Extents::new(slf.py(), Owner::Chain(slf.clone().unbind()), offset, length)
     }
 
     /// Flushes and closes; waits for calls of other threads. Twice is harmless.
@@ -195,7 +211,7 @@ impl Image {
         }
         detached(py, || {
             let engine = self.engine.write().take();
-            engine.map_or(Ok(()), qed_core::Image::close)
+            engine.map_or(Ok(()), Disk::close)
         })
     }
 }

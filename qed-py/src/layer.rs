@@ -67,12 +67,7 @@ impl Layer {
         text_signature = "($self, offset=0, length=None)"
     )]
     fn extents(slf: &Bound<'_, Self>, offset: Bytes, length: Option<Bytes>) -> PyResult<Extents> {
-        let (Bytes(offset), length) = (offset, length.map(|Bytes(length)| length));
-        let end = slf.get().with(slf.py(), |engine| {
-            let length = length.unwrap_or_else(|| engine.size().saturating_sub(offset));
-            engine.extents(offset, length).map(|_| offset + length)
-        })?;
-        Ok(Extents::new(Owner::Layer(slf.clone().unbind()), offset, end))
+        Extents::new(slf.py(), Owner::Layer(slf.clone().unbind()), offset, length)
     }
 
     /// Closes the file. Twice is harmless.

@@ -5,7 +5,7 @@ use crate::errors;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
-use qed_core::{BackingFormat, CreateOptions, NamedOptions, OpenOptions, OptionValue};
+use qed_core::{CreateOptions, Format, NamedOptions, OpenOptions, OptionValue};
 
 /// What `open`, `inspect` and `check` take.
 pub(crate) fn open(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<OpenOptions> {
@@ -20,13 +20,13 @@ pub(crate) fn create(
     named(py, keywords)?.to_create().map_err(|error| errors::to_python(py, &error))
 }
 
-/// The format that the word means, by the table's entry for `backing_format`.
-pub(crate) fn backing_format(py: Python<'_>, word: String) -> PyResult<BackingFormat> {
+/// The format that the word means, by the table's entry for `format`.
+pub(crate) fn format(py: Python<'_>, word: String) -> PyResult<Format> {
     let mut options = NamedOptions::new();
     options
-        .set("backing_format", OptionValue::Str(word))
-        .and_then(|()| options.to_create())
-        .map(|options| options.backing_format.unwrap_or(BackingFormat::Raw))
+        .set("format", OptionValue::Str(word))
+        .and_then(|()| options.to_open())
+        .map(|options| options.format)
         .map_err(|error| errors::to_python(py, &error))
 }
 

@@ -2,27 +2,29 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
-use qed_core::{CheckReport, Extent, ExtentKind};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use qed_core::{CheckReport, DiskInfo, Extent, ExtentKind, Format, LayerName};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 /// `qed.Info`.
-pub(crate) fn info<'py>(py: Python<'py>, info: &qed_core::Info) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn info<'py>(py: Python<'py>, info: &DiskInfo) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let backing = info.backing.as_ref();
+    let (backing, qed) = (info.backing.as_ref(), info.qed.as_ref());
+    let format = backing.and_then(|backing| backing.format);
     let fields = PyDict::new(py);
+    fields.set_item("format", info.format.name())?;
     fields.set_item("virtual_size", info.virtual_size)?;
     fields.set_item("cluster_size", info.cluster_size)?;
-    fields.set_item("table_size", info.table_size)?;
-    fields.set_item("header_size", info.header_size)?;
-    fields.set_item("features", info.features)?;
-    fields.set_item("compat_features", info.compat_features)?;
-    fields.set_item("autoclear_features", info.autoclear_features)?;
-    fields.set_item("l1_table_offset", info.l1_table_offset)?;
+    fields.set_item("table_size", qed.map(|qed| qed.table_size))?;
+    fields.set_item("header_size", qed.map(|qed| qed.header_size))?;
+    fields.set_item("features", qed.map(|qed| qed.features))?;
+    fields.set_item("compat_features", qed.map(|qed| qed.compat_features))?;
+    fields.set_item("autoclear_features", qed.map(|qed| qed.autoclear_features))?;
+    fields.set_item("l1_table_offset", qed.map(|qed| qed.l1_table_offset))?;
     fields.set_item("needs_check", info.needs_check)?;
     fields.set_item("backing", backing.map(|backing| OsStr::from_bytes(&backing.name)))?;
-    fields.set_item("backing_format", backing.and_then(|backing| backing.raw.then_some("raw")))?;
+    fields.set_item("backing_format", format.map(Format::name))?;
     fields.set_item("file_length", info.file_length)?;
     fields.set_item("disk_usage", info.disk_usage)?;
     fields.set_item("read_only", info.read_only)?;
@@ -33,12 +35,24 @@ pub(crate) fn info<'py>(py: Python<'py>, info: &qed_core::Info) -> PyResult<Boun
 pub(crate) fn extent<'py>(py: Python<'py>, extent: &Extent) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let (kind, file_offset) = match extent.kind {
-        ExtentKind::Data { file_offset } => ("data", Some(file_offset)),
-        ExtentKind::Zero => ("zero", None),
+        ExtentKind::Data { file_offset } => ("data", file_offset),
+        ExtentKind::Zero { file_offset } => ("zero", file_offset),
         ExtentKind::Unallocated => ("unallocated", None),
     };
     let class = CLASS.import(py, "qed._results", "Extent")?;
-    class.call1((extent.offset, extent.length, kind, file_offset))
+    class.call1((extent.offset, extent.length, kind, file_offset, extent.depth))
+}
+
+/// A list of `qed.LayerName`.
+pub(crate) fn layers<'py>(py: Python<'py>, layers: &[LayerName]) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = CLASS.import(py, "qed._results", "LayerName")?;
+    let names = layers.iter().map(|layer| {
+        let path = layer.path.as_ref().map(|path| path.as_os_str());
+        class.call1((path, layer.format.name()))
+    });
+    let names = names.collect::<PyResult<Vec<_>>>()?;
+    Ok(PyList::new(py, names)?.into_any())
 }
 
 /// `qed.CheckReport`.

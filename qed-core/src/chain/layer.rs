@@ -6,17 +6,19 @@
 use std::fs::File;
 use std::path::Path;
 
+use super::disk::{Disk, DiskInfo};
 use super::file::{Access, open_path};
 use super::link::{Link, Purpose};
 use super::options::OpenOptions;
 use super::resolve::Whereabouts;
 use crate::error::Result;
-use crate::image::{Extents, Image, ImageSettings, Info};
+use crate::image::ImageSettings;
+use crate::source::Extents;
 
 /// An image file that is looked at. Its backing file is a name and no more.
 #[derive(Debug)]
 pub struct Layer {
-    image: Image,
+    disk: Disk,
 }
 
 impl Layer {
@@ -24,8 +26,8 @@ impl Layer {
     ///
     /// # Errors
     /// The operating system could not tell about the file.
-    pub fn info(&self) -> Result<Info> {
-        self.image.info()
+    pub fn info(&self) -> Result<DiskInfo> {
+        self.disk.info()
     }
 
     /// The extents of `length` bytes at `offset`, of this layer only.
@@ -34,19 +36,19 @@ impl Layer {
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the
     /// end of the disk.
     pub fn extents(&self, offset: u64, length: u64) -> Result<Extents<'_>> {
-        self.image.extents(offset, length)
+        self.disk.extents(offset, length)
     }
 
     /// Guest bytes of the disk.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.image.size()
+        self.disk.size()
     }
 
     /// The path it was opened by, where it was opened by one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
-        self.image.path()
+        self.disk.path()
     }
 }
 
@@ -74,6 +76,7 @@ pub fn inspect_file(file: File, options: &OpenOptions) -> Result<Layer> {
 fn look(file: File, path: Option<&Path>, options: &OpenOptions) -> Result<Layer> {
     let whereabouts = Whereabouts { path: path.map(Path::to_path_buf), ..Whereabouts::default() };
     let settings = ImageSettings { read_only: true, background: false, ..options.image.clone() };
-    let link = Link::image(file, whereabouts, Purpose::Look, options)?;
-    Ok(Layer { image: link.into_image(None, settings)? })
+    let link = Link::top(file, whereabouts, Purpose::Look, options)?;
+    let names = vec![link.name()];
+    Ok(Layer { disk: link.into_disk(None, names, settings)? })
 }

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::disk::{Disk, Driver, LayerName};
 use super::file::{Access, FileId, check_file};
 use super::options::{LockMode, OpenOptions};
-use super::probe::{BackingFormat, Format, probe_storage};
-use super::raw::RawSource;
+use super::probe::probe_storage;
+use super::raw::RawDisk;
 use super::resolve::{Found, Whereabouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{BackingInfo, CacheMode, Image, ImageSettings, read_backing_info};
-use crate::source::Source;
+use crate::source::{Format, Source};
 use crate::storage::{FileMode, FileStorage, ImageLock, Storage};
 
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Link {
     pub(super) id: FileId,
     /// What it names as its own backing file.
     pub(super) backing: Option<BackingInfo>,
-    format: BackingFormat,
+    format: Format,
     storage: Arc<dyn Storage>,
 }
 
@@ -33,11 +34,11 @@ pub(crate) enum Purpose {
 }
 
 impl Link {
-    /// The image itself.
+    /// The disk itself.
     ///
     /// # Errors
     /// Another process holds it, its header is broken, it cannot be read.
-    pub(super) fn image(
+    pub(super) fn top(
         file: File,
         whereabouts: Whereabouts,
         purpose: Purpose,
@@ -47,66 +48,71 @@ impl Link {
         let id = FileId::of(&check_file(&file, access, "the image")?);
         let mode = file_mode(options.image.cache, purpose == Purpose::Write);
         let storage = lock_and_wrap(file, mode, purpose, options.lock)?;
-        let backing = read_backing_info(&*storage)?;
-        Ok(Self { whereabouts, id, backing, format: BackingFormat::Qed, storage })
+        Self::new(whereabouts, id, options.format, storage)
     }
 
     /// A backing file, which the image above calls `said`. Without a word on its format the magic
     /// decides among the formats that have one.
     ///
     /// # Errors
-    /// As [`image`](Self::image); [`ErrorKind::Refused`] where the format cannot be told.
+    /// As [`top`](Self::top); [`ErrorKind::Refused`] where the format cannot be told.
     pub(super) fn below(
         found: Found,
         id: FileId,
         said: &BackingInfo,
         options: &OpenOptions,
     ) -> Result<Self> {
-        let Found { file, whereabouts, format } = found;
         let mode = file_mode(options.image.cache, false);
-        let storage = lock_and_wrap(file, mode, Purpose::Read, options.lock)?;
-        let format = match format {
+        let storage = lock_and_wrap(found.file, mode, Purpose::Read, options.lock)?;
+        let format = match found.format.or(said.format) {
             Some(format) => format,
-            None if said.raw => BackingFormat::Raw,
             None => recognised(&*storage)?,
         };
+        Self::new(found.whereabouts, id, format, storage)
+    }
+
+    fn new(
+        whereabouts: Whereabouts,
+        id: FileId,
+        format: Format,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Self> {
         let backing = match format {
-            BackingFormat::Raw => None,
-            BackingFormat::Qed => read_backing_info(&*storage)?,
+            Format::Raw => None,
+            Format::Qed => read_backing_info(&*storage)?,
+            Format::Qcow2 => return Err(qcow2_backing()),
         };
         Ok(Self { whereabouts, id, backing, format, storage })
     }
 
-    /// The layer that this file is, over what lies below it.
-    ///
-    /// # Errors
-    /// What building it finds.
-    pub(super) fn into_source(
-        self,
-        below: Option<Arc<dyn Source>>,
-        settings: &ImageSettings,
-    ) -> Result<Arc<dyn Source>> {
-        if self.format == BackingFormat::Raw {
-            let path = self.whereabouts.path.as_deref();
-            return Ok(Arc::new(RawSource::new(self.storage, path)?));
-        }
-        Ok(Arc::new(self.into_image(below, settings.clone())?))
+    /// What the file is called.
+    pub(super) fn name(&self) -> LayerName {
+        LayerName { path: self.whereabouts.path.clone(), format: self.format }
     }
 
-    /// The image that this file is, over what lies below it.
+    /// The disk that this file is, over `below`; `names` are those of the chain, its own first.
     ///
     /// # Errors
     /// What building it finds.
-    pub(super) fn into_image(
+    pub(super) fn into_disk(
         self,
         below: Option<Arc<dyn Source>>,
+        names: Vec<LayerName>,
         settings: ImageSettings,
-    ) -> Result<Image> {
-        let image = Image::from_storage(self.storage, below, settings)?;
-        Ok(match self.whereabouts.path {
-            Some(path) => image.named(path),
-            None => image,
-        })
+    ) -> Result<Disk> {
+        let path = self.whereabouts.path;
+        let driver = match self.format {
+            Format::Raw => Driver::Raw(RawDisk::new(self.storage, settings, path.as_deref())?),
+            Format::Qcow2 => return Err(qcow2_backing()),
+            Format::Qed => {
+                let image = Image::from_storage(self.storage, below, settings)?;
+                Driver::Qed(match path {
+                    Some(path) => image.named(path),
+                    None => image,
+                })
+            }
+        };
+        Ok(Disk::new(driver, names))
     }
 }
 
@@ -142,16 +148,14 @@ pub(crate) fn lock_and_wrap(
     })
 }
 
-fn recognised(storage: &dyn Storage) -> Result<BackingFormat> {
-    match probe_storage(storage)? {
-        Format::Qed => Ok(BackingFormat::Qed),
-        Format::Qcow2 => Err(qcow2_backing()),
-        Format::Unknown => Err(Error::new(
+fn recognised(storage: &dyn Storage) -> Result<Format> {
+    probe_storage(storage)?.ok_or_else(|| {
+        Error::new(
             ErrorKind::Refused,
             "the backing file has the magic of no known format, and the image does not say that it \
              is raw; an explicit chain with backing_format=raw would allow it",
-        )),
-    }
+        )
+    })
 }
 
 /// The answer to a qcow2 backing file.

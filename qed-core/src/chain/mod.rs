@@ -5,6 +5,7 @@
 //! in a loop from the top down, then built from the base up. `image` itself receives its backing
 //! file as a source and knows nothing of names.
 
+mod disk;
 pub(crate) mod file;
 mod layer;
 mod link;
@@ -17,11 +18,12 @@ mod resolve;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
 
+pub use disk::{Disk, DiskInfo, LayerName};
 pub use layer::{Layer, inspect, inspect_file};
 pub(crate) use link::{Purpose, file_mode, lock_and_wrap, qcow2_backing};
 pub use open::{open, open_file};
 pub use options::{DEFAULT_MAX_DEPTH, LockMode, MAX_DEPTH, OpenOptions};
 pub use policy::{AskBacking, BackingPolicy, BackingRequest, BackingSource};
 pub(crate) use probe::probe_storage;
-pub use probe::{BackingFormat, Format, probe, probe_file};
+pub use probe::{probe, probe_file};
 pub(crate) use resolve::directory_of;

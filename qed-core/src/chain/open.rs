@@ -9,6 +9,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::disk::Disk;
 use super::file::{Access, FileId, open_path};
 use super::link::{Link, Purpose};
 use super::options::{MAX_DEPTH, OpenOptions};
@@ -27,6 +28,15 @@ use crate::source::Source;
 /// operating system reports.
 pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Image> {
     let path = path.as_ref();
+    let image = open_path_as_disk(path, options).and_then(image_alone);
+    image.map_err(|error| error.in_file(path))
+}
+
+/// As [`open`], for a disk of any format.
+///
+/// # Errors
+/// As there.
+pub(super) fn open_path_as_disk(path: &Path, options: &OpenOptions) -> Result<Disk> {
     let access = Access {
         writable: !options.image.read_only,
         no_follow: options.no_follow,
@@ -47,20 +57,29 @@ pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Image> {
 /// # Errors
 /// As [`open`].
 pub fn open_file(file: File, options: &OpenOptions) -> Result<Image> {
-    open_chain(file, None, options)
+    open_chain(file, None, options).and_then(image_alone)
 }
 
-fn open_chain(file: File, path: Option<&Path>, options: &OpenOptions) -> Result<Image> {
+fn image_alone(disk: Disk) -> Result<Image> {
+    let format = disk.format();
+    disk.into_image().ok_or_else(|| {
+        let text = format!("format={format} makes no QED image; a disk of any format would do it");
+        Error::invalid(text)
+    })
+}
+
+pub(super) fn open_chain(file: File, path: Option<&Path>, options: &OpenOptions) -> Result<Disk> {
     if options.max_depth > MAX_DEPTH {
         let text = format!("max_depth is {}, and may be {MAX_DEPTH} at most", options.max_depth);
         return Err(Error::invalid(text));
     }
     let whereabouts = Whereabouts { path: path.map(Path::to_path_buf), ..Whereabouts::default() };
     let purpose = if options.image.read_only { Purpose::Read } else { Purpose::Write };
-    let top = Link::image(file, whereabouts, purpose, options)?;
+    let top = Link::top(file, whereabouts, purpose, options)?;
     let below = collect(&top, options)?;
+    let names = std::iter::once(&top).chain(&below).map(Link::name).collect();
     let below = build(below, options)?;
-    top.into_image(below, options.image.clone())
+    top.into_disk(below, names, options.image.clone())
 }
 
 /// The files below `top`, from its own backing file to the base.
@@ -124,11 +143,11 @@ fn names_itself(again: &Whereabouts, earlier: &Whereabouts) -> Error {
 /// The layers of `links`, each over those behind it.
 fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Arc<dyn Source>>> {
     let settings = settings_below(&options.image, links.len() as u64);
-    let mut below = None;
+    let mut below: Option<Arc<dyn Source>> = None;
     for link in links.into_iter().rev() {
         let whereabouts = link.whereabouts.clone();
-        let built = link.into_source(below.take(), &settings);
-        below = Some(built.map_err(|error| whereabouts.name(error))?);
+        let built = link.into_disk(below.take(), Vec::new(), settings.clone());
+        below = Some(Arc::new(built.map_err(|error| whereabouts.name(error))?));
     }
     Ok(below)
 }

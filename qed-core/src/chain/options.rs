@@ -2,6 +2,7 @@
 
 use super::policy::BackingPolicy;
 use crate::image::ImageSettings;
+use crate::source::Format;
 
 /// The default for [`OpenOptions::max_depth`].
 pub const DEFAULT_MAX_DEPTH: u32 = 64;
@@ -23,6 +24,8 @@ pub enum LockMode {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenOptions {
+    /// The format of the disk's own file. It is never guessed.
+    pub format: Format,
     /// How the image behaves. Backing files take the same settings, but read-only.
     pub image: ImageSettings,
     /// Which backing files may be opened.
@@ -40,6 +43,7 @@ pub struct OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
+            format: Format::default(),
             image: ImageSettings::default(),
             backing: BackingPolicy::default(),
             max_depth: DEFAULT_MAX_DEPTH,

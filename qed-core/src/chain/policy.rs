@@ -9,8 +9,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::probe::BackingFormat;
 use crate::error::Result;
+use crate::source::Format;
 
 /// Which backing files an image may make us open. They are opened for reading alone, and they are
 /// regular files, or block devices where [`OpenOptions::block_devices`](super::OpenOptions) says
@@ -49,8 +49,8 @@ pub struct BackingRequest<'a> {
     pub image: Option<&'a Path>,
     /// The name as stored, not resolved.
     pub name: &'a Path,
-    /// The image says that the file is raw.
-    pub raw: bool,
+    /// The file's format, where the image names it.
+    pub format: Option<Format>,
     /// 1 for the backing file of the image that is opened, and so on downward.
     pub depth: u32,
 }
@@ -60,7 +60,7 @@ pub struct BackingRequest<'a> {
 #[derive(Clone, Debug)]
 pub struct BackingSource {
     pub(super) place: Given,
-    pub(super) format: Option<BackingFormat>,
+    pub(super) format: Option<Format>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl BackingSource {
 
     /// The same file, known to have this format.
     #[must_use]
-    pub fn with_format(mut self, format: BackingFormat) -> Self {
+    pub fn with_format(mut self, format: Format) -> Self {
         self.format = Some(format);
         self
     }

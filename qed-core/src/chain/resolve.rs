@@ -16,9 +16,9 @@ use std::sync::Arc;
 use super::file::{Access, check_file, open_beneath, open_path};
 use super::options::OpenOptions;
 use super::policy::{BackingPolicy, BackingRequest, BackingSource, Given};
-use super::probe::BackingFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::BackingInfo;
+use crate::source::Format;
 
 /// Opens the backing files of one chain, one after the other from the top down.
 pub(super) struct Resolver<'a> {
@@ -54,7 +54,7 @@ pub(super) struct Found {
     pub(super) file: File,
     pub(super) whereabouts: Whereabouts,
     /// What the caller said of its format.
-    pub(super) format: Option<BackingFormat>,
+    pub(super) format: Option<Format>,
 }
 
 struct Root {
@@ -104,7 +104,7 @@ impl<'a> Resolver<'a> {
             },
             BackingPolicy::Ask(ask) => {
                 let image = from.path.as_deref();
-                self.take(&ask(&BackingRequest { image, name, raw: backing.raw, depth })?)
+                self.take(&ask(&BackingRequest { image, name, format: backing.format, depth })?)
             }
         }
     }

@@ -70,12 +70,6 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Whether every byte is zero.
-pub(super) fn all_zero(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<64>();
-    words.iter().all(|word| *word == [0; 64]) && rest.iter().all(|byte| *byte == 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,16 +94,5 @@ mod tests {
             sink.next(length).iter_mut().for_each(|part| part.fill(value));
         }
         assert_eq!((a, b), ([7, 7], [7, 8, 8]));
-    }
-
-    #[test]
-    fn zeroes_are_seen_at_every_place() {
-        let mut bytes = vec![0; 200];
-        assert!(all_zero(&bytes));
-        for at in [0, 63, 64, 191, 192, 199] {
-            bytes[at] = 1;
-            assert!(!all_zero(&bytes));
-            bytes[at] = 0;
-        }
     }
 }

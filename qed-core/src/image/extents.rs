@@ -1,46 +1,13 @@
 //! Where the guest's space lies in the file.
 
 use super::Image;
-use crate::error::{Error, Result};
-use crate::meta::plan::lookup::{Place, Segment, extend_or_push};
-
-/// A run of guest bytes that this layer treats alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// Guest bytes from the start of the disk.
-    pub offset: u64,
-    /// Bytes.
-    pub length: u64,
-    /// What the run is.
-    pub kind: ExtentKind,
-}
-
-/// What a run of guest bytes is in this layer (F3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExtentKind {
-    /// Stored in the image file, in one run.
-    Data {
-        /// Where in the file, in bytes.
-        file_offset: u64,
-    },
-    /// Reads as zeroes, whatever the backing file holds.
-    Zero,
-    /// Not in this layer: reads the backing file, zeroes without one or past its end.
-    Unallocated,
-}
-
-/// The extents of a range, in ascending order, neighbours joined. Ends after an error.
-#[derive(Debug)]
-pub struct Extents<'a> {
-    image: &'a Image,
-    at: u64,
-    end: u64,
-    ready: Vec<Segment>,
-    failed: Option<Error>,
-}
+use crate::error::Result;
+use crate::meta::plan::lookup::Place;
+use crate::source::{Extent, ExtentKind, Extents, Source};
 
 impl Image {
-    /// The extents of `length` bytes at `offset`, as the tables say when each is asked for.
+    /// The extents of `length` bytes at `offset` in this layer alone, as the tables say when each
+    /// is asked for.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the
@@ -48,43 +15,44 @@ impl Image {
     pub fn extents(&self, offset: u64, length: u64) -> Result<Extents<'_>> {
         let checked = self.check_range(offset, length);
         checked.map_err(|error| self.named_error(error))?;
-        Ok(Extents {
-            image: self,
-            at: offset,
-            end: offset + length,
-            ready: Vec::new(),
-            failed: None,
-        })
+        Ok(Extents::new(offset, length, |offset, length| self.own_extent(offset, length)))
+    }
+
+    /// The run that begins at `offset`, in this layer alone.
+    ///
+    /// # Errors
+    /// The range passes the end of the disk; a table that cannot be read or right.
+    pub(crate) fn own_extent(&self, offset: u64, length: u64) -> Result<Extent> {
+        let segment = self.check_range(offset, length);
+        let segment = segment.and_then(|()| self.meta.segment(offset, length));
+        let segment = segment.map_err(|error| self.named_error(error))?;
+        let kind = match segment.place {
+            Place::File(file) => ExtentKind::Data { file_offset: Some(file.get()) },
+            Place::Zero => ExtentKind::Zero { file_offset: None },
+            Place::Backing => ExtentKind::Unallocated,
+        };
+        Ok(Extent { offset, length: segment.length, kind, depth: 0 })
     }
 }
 
-impl Iterator for Extents<'_> {
-    type Item = Result<Extent>;
+/// An image is a backing layer for others.
+impl Source for Image {
+    fn size(&self) -> u64 {
+        Image::size(self)
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        // A run is known whole when the next one has begun, or the range has ended.
-        while self.at < self.end && self.ready.len() < 2 {
-            match self.image.meta.segment(self.at, self.end - self.at) {
-                Ok(segment) => {
-                    self.at += segment.length;
-                    extend_or_push(&mut self.ready, segment);
-                }
-                Err(error) => {
-                    // What lies before it is sound, and is told first.
-                    self.at = self.end;
-                    self.failed = Some(self.image.named_error(error));
-                }
+    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.pread(buffer, offset)
+    }
+
+    fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
+        let own = self.own_extent(offset, length)?;
+        match self.meta.backing() {
+            Some(backing) if own.kind == ExtentKind::Unallocated && offset < backing.size() => {
+                let present = own.length.min(backing.size() - offset);
+                Ok(backing.extent(offset, present)?.below(1))
             }
+            _ => Ok(own),
         }
-        if self.ready.is_empty() {
-            return self.failed.take().map(Err);
-        }
-        let segment = self.ready.remove(0);
-        let kind = match segment.place {
-            Place::File(file) => ExtentKind::Data { file_offset: file.get() },
-            Place::Zero => ExtentKind::Zero,
-            Place::Backing => ExtentKind::Unallocated,
-        };
-        Some(Ok(Extent { offset: segment.offset, length: segment.length, kind }))
     }
 }

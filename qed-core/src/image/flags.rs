@@ -43,7 +43,7 @@ impl Flags {
     }
 
     /// Fails where a flag is set that `allowed` lacks.
-    pub(super) fn check(self, allowed: Self, request: &str) -> Result<()> {
+    pub(crate) fn check(self, allowed: Self, request: &str) -> Result<()> {
         if self.0 & !allowed.0 != 0 {
             let bits = self.0 & !allowed.0;
             return Err(Error::invalid(format!("flags {bits:#x} do not apply to {request}")));

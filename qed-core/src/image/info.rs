@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use super::Image;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{HEADER_BYTES, Header};
+use crate::source::Format;
 use crate::storage::Storage;
 
 /// What an image is, as its header and its file say.
@@ -39,13 +40,13 @@ pub struct Info {
     pub read_only: bool,
 }
 
-/// The backing file, as the header names it (F1.3).
+/// A backing file, as the header of the image above names it (F1.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackingInfo {
     /// The bytes of its path.
     pub name: Vec<u8>,
-    /// It is raw by declaration; its format must not be probed.
-    pub raw: bool,
+    /// Its format, where the image names it; a raw file is never to be probed.
+    pub format: Option<Format>,
 }
 
 impl Image {
@@ -98,7 +99,10 @@ pub(crate) fn read_backing_info(storage: &dyn Storage) -> Result<Option<BackingI
     storage.read(&mut [IoSliceMut::new(&mut name)], place.offset.into()).map_err(reading)?;
     match name.iter().position(|byte| *byte == 0) {
         Some(at) => Err(Corruption::BackingNameNul { at }.into()),
-        None => Ok(Some(BackingInfo { name, raw: header.backing_is_raw() })),
+        None => {
+            let format = header.backing_is_raw().then_some(Format::Raw);
+            Ok(Some(BackingInfo { name, format }))
+        }
     }
 }
 

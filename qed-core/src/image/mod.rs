@@ -14,7 +14,6 @@ mod zero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use extents::{Extent, ExtentKind, Extents};
 pub use flags::Flags;
 pub use info::{BackingInfo, Info};
 pub(crate) use info::{read_backing_info, read_header};
@@ -24,7 +23,7 @@ pub use options::{
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;
-use crate::source::Source;
+use crate::source::{Source, check_range};
 use crate::storage::Storage;
 
 /// An open QED image. Every method may be called from any number of threads at once.
@@ -119,12 +118,7 @@ impl Image {
 
     /// Fails where `length` bytes at `offset` do not lie on the disk.
     fn check_range(&self, offset: u64, length: u64) -> Result<()> {
-        let size = self.size();
-        if offset.checked_add(length).is_some_and(|end| end <= size) {
-            return Ok(());
-        }
-        let message = format!("{length} bytes pass the end of the disk of {size} bytes");
-        Err(Error::invalid(message).at(offset))
+        check_range(self.size(), offset, length)
     }
 
     fn named_error(&self, error: Error) -> Error {

@@ -7,7 +7,7 @@ use super::Image;
 use super::buffers::{Sink, total};
 use crate::error::{Error, Result};
 use crate::meta::plan::lookup::{Place, Segment};
-use crate::source::{Source, SourceExtent};
+use crate::source::Source;
 
 impl Image {
     /// Fills `buffer` with the disk's bytes from `offset` on.
@@ -65,32 +65,6 @@ impl Image {
         match self.meta.backing() {
             Some(backing) if !data.is_empty() => backing.read(data, offset),
             _ => Ok(()),
-        }
-    }
-}
-
-/// An image is a backing layer for others.
-impl Source for Image {
-    fn size(&self) -> u64 {
-        Image::size(self)
-    }
-
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.pread(buffer, offset)
-    }
-
-    fn extent(&self, offset: u64, length: u64) -> Result<SourceExtent> {
-        self.check_range(offset, length)?;
-        let named = |error| self.named_error(error);
-        let segment = self.meta.segment(offset, length).map_err(named)?;
-        let below = match segment.place {
-            Place::File(_) => return Ok(SourceExtent { length: segment.length, zero: false }),
-            Place::Zero => return Ok(SourceExtent { length: segment.length, zero: true }),
-            Place::Backing => self.meta.backing().filter(|backing| offset < backing.size()),
-        };
-        match below {
-            None => Ok(SourceExtent { length: segment.length, zero: true }),
-            Some(backing) => backing.extent(offset, segment.length.min(backing.size() - offset)),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::io::{self, IoSlice};
 
-use super::buffers::{Stream, all_zero, total};
+use super::buffers::{Stream, total};
 use super::{DetectZeroes, Flags, Image};
 use crate::error::{Error, Result};
 use crate::meta::plan::write::{Fill, WriteSegment};
+use crate::source::all_zero;
 use crate::storage::WriteFlags;
 
 impl Image {

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::meta::plan::lookup::{Place, Segment};
 use crate::meta::plan::zero::Allocated;
 use crate::source::Source;
-use crate::storage::WriteFlags;
+use crate::storage::{WriteFlags, write_zeroes};
 
 /// Zeroes written as data at once.
 const PIECE: u64 = 1 << 20;
@@ -115,7 +115,7 @@ impl Image {
             Place::File(_) => Ok(false),
             Place::Backing => {
                 let extent = Source::extent(self, segment.offset, segment.length)?;
-                Ok(extent.zero && extent.length >= segment.length)
+                Ok(extent.reads_zero() && extent.length >= segment.length)
             }
         }
     }
@@ -130,20 +130,8 @@ impl Image {
         if flags.contains(Flags::NO_FALLBACK) {
             return Err(no_fallback(segment.offset));
         }
-        let zeroes = vec![0; usize::try_from(segment.length.min(PIECE)).unwrap_or(0)];
-        let mut done = 0;
-        while done < segment.length {
-            let piece = usize::try_from(segment.length - done).unwrap_or(usize::MAX);
-            let part = &zeroes[..piece.min(zeroes.len())];
-            let written = self.meta.storage.write(
-                &[IoSlice::new(part)],
-                file.get() + done,
-                WriteFlags::default(),
-            );
-            written.map_err(failed)?;
-            done += part.len() as u64;
-        }
-        Ok(())
+        write_zeroes(&*self.meta.storage, file.get(), segment.length, WriteFlags::default())
+            .map_err(failed)
     }
 }
 

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use crate::chain::file::{Access, check_file as check_type, open_path};
 use crate::chain::{OpenOptions, Purpose, file_mode, lock_and_wrap};
-use crate::error::{Corruption, Error, Result};
+use crate::error::{Corruption, Error, ErrorKind, Result};
 use crate::format::{Geometry, Header};
 use crate::image::read_header;
 use crate::meta::scan::{Scan, scan};
+use crate::source::Format;
 use crate::storage::Storage;
 
 /// Findings that a report carries in full; the others are counted.
@@ -72,6 +73,10 @@ pub fn check(path: impl AsRef<Path>, options: &OpenOptions) -> Result<CheckRepor
 /// # Errors
 /// As [`check`].
 pub fn check_file(file: File, options: &OpenOptions) -> Result<CheckReport> {
+    if options.format != Format::Qed {
+        let text = format!("the format {} does not support checks", options.format);
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
     check_type(&file, access(options), "the image")?;
     let mode = file_mode(options.image.cache, false);
     let storage = lock_and_wrap(file, mode, Purpose::Look, options.lock)?;

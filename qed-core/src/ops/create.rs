@@ -12,34 +12,37 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use format::cut_off;
 pub use format::{CreateSpec, format_storage};
 use place::Place;
 
 use crate::chain::file::{Access, FileId, check_file, open_path};
 use crate::chain::{
-    BackingFormat, Format, LockMode, Purpose, directory_of, file_mode, lock_and_wrap,
-    probe_storage, qcow2_backing,
+    LockMode, Purpose, directory_of, file_mode, lock_and_wrap, probe_storage, qcow2_backing,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{DEFAULT_CLUSTER_SIZE, DEFAULT_TABLE_SIZE, Geometry};
 use crate::image::{CacheMode, read_header};
-use crate::storage::{FileStorage, ImageLock};
+use crate::source::Format;
+use crate::storage::{FileStorage, ImageLock, Storage};
 
-/// What a new image is to be.
-#[derive(Clone, Debug)]
+/// What a new disk is to be.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CreateOptions {
+    /// The new file's format.
+    pub format: Format,
     /// Guest bytes, rounded up to 512; the backing file's size where it is not given.
     pub size: Option<u64>,
-    /// Bytes in a cluster: a power of two from 4 KiB to 64 MiB.
-    pub cluster_size: u64,
-    /// Clusters in a table: a power of two from 1 to 16.
-    pub table_size: u64,
+    /// Bytes in a cluster: a power of two from 4 KiB to 64 MiB; 64 KiB where it is not given.
+    pub cluster_size: Option<u64>,
+    /// Clusters in a table: a power of two from 1 to 16; 4 where it is not given.
+    pub table_size: Option<u64>,
     /// The backing file's name, stored as it is. A relative one is relative to the new image's
     /// directory.
     pub backing: Option<PathBuf>,
     /// The backing file's format; found by its magic where it is not given.
-    pub backing_format: Option<BackingFormat>,
+    pub backing_format: Option<Format>,
     /// An existing file is replaced.
     pub overwrite: bool,
     /// How the file is written; [`CacheMode::Unsafe`] leaves every sync out.
@@ -48,22 +51,6 @@ pub struct CreateOptions {
     pub lock: LockMode,
     /// The backing file may be a block device.
     pub block_devices: bool,
-}
-
-impl Default for CreateOptions {
-    fn default() -> Self {
-        Self {
-            size: None,
-            cluster_size: DEFAULT_CLUSTER_SIZE,
-            table_size: DEFAULT_TABLE_SIZE,
-            backing: None,
-            backing_format: None,
-            overwrite: false,
-            cache: CacheMode::default(),
-            lock: LockMode::default(),
-            block_devices: false,
-        }
-    }
 }
 
 /// Creates an image at `path`. It appears there whole; on failure nothing does, and a file that was
@@ -82,14 +69,14 @@ pub fn create(path: impl AsRef<Path>, options: &CreateOptions) -> Result<()> {
 }
 
 fn create_at(path: &Path, options: &CreateOptions) -> Result<()> {
-    let geometry = geometry(options)?;
+    let shape = Shape::of(options)?;
     let place = if options.overwrite {
         Place::overwriting(path, options.lock)?
     } else {
         Place::exclusive(path)?
     };
     check_not_its_own_backing(path, place.id()?, options)?;
-    let spec = plan(geometry, Some(directory_of(path)), options)?;
+    let spec = shape.plan(Some(directory_of(path)), options)?;
     let temporary = place.temporary()?;
     let stable = options.cache != CacheMode::Unsafe;
     format_file(temporary.file(), &spec, options)?;
@@ -104,7 +91,7 @@ fn create_at(path: &Path, options: &CreateOptions) -> Result<()> {
 /// # Errors
 /// As [`create`].
 pub fn create_file(file: &File, options: &CreateOptions) -> Result<()> {
-    let spec = plan(geometry(options)?, None, options)?;
+    let spec = Shape::of(options)?.plan(None, options)?;
     let metadata = check_file(file, Access::default(), "the file")?;
     let _lock = match options.lock {
         LockMode::On => Some(ImageLock::writer(file)?),
@@ -120,20 +107,78 @@ pub fn create_file(file: &File, options: &CreateOptions) -> Result<()> {
     })
 }
 
-fn format_file(file: &File, spec: &CreateSpec, options: &CreateOptions) -> Result<()> {
+fn format_file(file: &File, spec: &Spec, options: &CreateOptions) -> Result<()> {
     let copy = file.try_clone().map_err(|error| Error::io("duplicating a descriptor", error))?;
     let storage = FileStorage::new(copy, file_mode(options.cache, true))
         .map_err(|error| Error::io("opening the new image", error))?;
-    format_storage(&storage, spec)
+    match spec {
+        Spec::Qed(spec) => format_storage(&storage, spec),
+        Spec::Raw(size) => format_raw(&storage, *size),
+    }
 }
 
-fn geometry(options: &CreateOptions) -> Result<Geometry> {
-    let legal = Geometry::new(options.cluster_size, options.table_size);
-    legal.map_err(|illegal| Error::invalid(illegal.to_string()))
+/// Makes a raw disk of zeroes of `storage`.
+fn format_raw(storage: &dyn Storage, size: u64) -> Result<()> {
+    cut_off(storage)?;
+    let set = storage.set_len(size).and_then(|()| storage.sync());
+    set.map_err(|error| Error::io("setting the file's length", error))
 }
 
-/// What is to be created in `directory`, once the backing file was asked for what the caller left
-/// open.
+/// What the options say of the new file without looking at any other.
+enum Shape {
+    Qed(Geometry),
+    Raw,
+}
+
+/// A new file, ready to be written.
+enum Spec {
+    Qed(CreateSpec),
+    /// A raw disk of so many bytes.
+    Raw(u64),
+}
+
+impl Shape {
+    fn of(options: &CreateOptions) -> Result<Self> {
+        match options.format {
+            Format::Qed => {
+                let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
+                let table_size = options.table_size.unwrap_or(DEFAULT_TABLE_SIZE);
+                let legal = Geometry::new(cluster_size, table_size);
+                legal.map(Self::Qed).map_err(|illegal| Error::invalid(illegal.to_string()))
+            }
+            Format::Qcow2 => Err(qcow2_backing()),
+            Format::Raw => {
+                let given = [
+                    ("cluster_size", options.cluster_size.is_some()),
+                    ("table_size", options.table_size.is_some()),
+                    ("backing", options.backing.is_some()),
+                    ("backing_format", options.backing_format.is_some()),
+                ];
+                match given.iter().find(|(_, given)| *given) {
+                    None => Ok(Self::Raw),
+                    Some((name, _)) => Err(Error::invalid(format!("a raw disk has no {name}"))),
+                }
+            }
+        }
+    }
+
+    /// What is to be created in `directory`, once the backing file was asked for what the caller
+    /// left open.
+    fn plan(self, directory: Option<&Path>, options: &CreateOptions) -> Result<Spec> {
+        match self {
+            Self::Qed(geometry) => plan(geometry, directory, options).map(Spec::Qed),
+            Self::Raw => {
+                let size = options.size.ok_or_else(no_size)?;
+                Ok(Spec::Raw(size.checked_next_multiple_of(512).unwrap_or(u64::MAX)))
+            }
+        }
+    }
+}
+
+fn no_size() -> Error {
+    Error::invalid("no size is given, and no backing file to take it from")
+}
+
 fn plan(
     geometry: Geometry,
     directory: Option<&Path>,
@@ -143,10 +188,7 @@ fn plan(
         if options.backing_format.is_some() {
             return Err(Error::invalid("a backing format is given, but no backing file"));
         }
-        let Some(size) = options.size else {
-            return Err(Error::invalid("no size is given, and no backing file to take it from"));
-        };
-        return CreateSpec::new(geometry, size);
+        return CreateSpec::new(geometry, options.size.ok_or_else(no_size)?);
     };
     // The name is judged before anything of that name is opened.
     let name = backing.as_os_str().as_bytes();
@@ -155,7 +197,7 @@ fn plan(
         (Some(size), Some(format)) => (size, format),
         _ => ask_backing(backing, directory, options)?,
     };
-    CreateSpec::new(geometry, size)?.with_backing(name, format == BackingFormat::Raw)
+    CreateSpec::new(geometry, size)?.with_backing(name, format == Format::Raw)
 }
 
 /// Size and format: what the caller says, else what the backing file says.
@@ -163,7 +205,7 @@ fn ask_backing(
     name: &Path,
     directory: Option<&Path>,
     options: &CreateOptions,
-) -> Result<(u64, BackingFormat)> {
+) -> Result<(u64, Format)> {
     let path = match directory {
         Some(directory) => directory.join(name),
         None if name.is_absolute() => name.to_path_buf(),
@@ -180,16 +222,13 @@ fn ask_backing(
         let storage = lock_and_wrap(file, mode, Purpose::Look, options.lock)?;
         let format = match options.backing_format {
             Some(format) => format,
-            None => match probe_storage(&*storage)? {
-                Format::Qed => BackingFormat::Qed,
-                Format::Qcow2 => return Err(qcow2_backing()),
-                Format::Unknown => return Err(unknown_format()),
-            },
+            None => probe_storage(&*storage)?.ok_or_else(unknown_format)?,
         };
         let size = match (options.size, format) {
             (Some(size), _) => size,
-            (None, BackingFormat::Qed) => read_header(&*storage)?.image_size,
-            (None, BackingFormat::Raw) => {
+            (None, Format::Qed) => read_header(&*storage)?.image_size,
+            (None, Format::Qcow2) => return Err(qcow2_backing()),
+            (None, Format::Raw) => {
                 storage.len().map_err(|error| Error::io("asking the file's length", error))?
             }
         };

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 
 use super::create::CreateOptions;
 use super::size::parse_size;
-use crate::chain::{BackingFormat, BackingPolicy, LockMode, OpenOptions};
+use crate::chain::{BackingPolicy, LockMode, OpenOptions};
 use crate::error::{Error, Result};
 use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
+use crate::source::Format;
 
 /// The value of an option, as it comes from a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,10 +105,11 @@ struct Calls {
 /// An option with a value of its own type.
 #[derive(Clone, Debug)]
 enum Setting {
+    Format(Format),
     ClusterSize(u64),
     TableSize(u64),
     Backing(PathBuf),
-    BackingFormat(BackingFormat),
+    BackingFormat(Format),
     Overwrite(bool),
     Cache(CacheMode),
     Lock(LockMode),
@@ -127,6 +129,7 @@ impl Setting {
     fn apply_to_open(&self, options: &mut OpenOptions) {
         let image = &mut options.image;
         match self {
+            Self::Format(format) => options.format = *format,
             Self::Cache(cache) => image.cache = *cache,
             Self::Lock(lock) => options.lock = *lock,
             Self::ReadOnly(on) => image.read_only = *on,
@@ -149,8 +152,9 @@ impl Setting {
 
     fn apply_to_create(&self, options: &mut CreateOptions) {
         match self {
-            Self::ClusterSize(bytes) => options.cluster_size = *bytes,
-            Self::TableSize(clusters) => options.table_size = *clusters,
+            Self::Format(format) => options.format = *format,
+            Self::ClusterSize(bytes) => options.cluster_size = Some(*bytes),
+            Self::TableSize(clusters) => options.table_size = Some(*clusters),
             Self::Backing(path) => options.backing = Some(path.clone()),
             Self::BackingFormat(format) => options.backing_format = Some(*format),
             Self::Overwrite(on) => options.overwrite = *on,
@@ -250,6 +254,7 @@ const BOTH: Calls = Calls { open: true, create: true };
 
 /// Every option: its name, the calls it applies to, how its value is read.
 const KNOWN: &[(&str, Calls, Read)] = &[
+    ("format", BOTH, |given| given.word(FORMATS).map(Setting::Format)),
     ("cluster_size", CREATE, |given| given.size().map(Setting::ClusterSize)),
     ("table_size", CREATE, |given| given.size().map(Setting::TableSize)),
     ("backing", CREATE, |given| given.path().map(Setting::Backing)),
@@ -269,8 +274,8 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("tolerate_bad_entries", OPEN, |given| given.switch().map(Setting::TolerateBadEntries)),
 ];
 
-const FORMATS: &[(&str, BackingFormat)] =
-    &[("raw", BackingFormat::Raw), ("qed", BackingFormat::Qed)];
+const FORMATS: &[(&str, Format)] =
+    &[("raw", Format::Raw), ("qed", Format::Qed), ("qcow2", Format::Qcow2)];
 const CACHES: &[(&str, CacheMode)] = &[
     ("writeback", CacheMode::Writeback),
     ("none", CacheMode::None),

@@ -1,20 +1,20 @@
-//! What a backing layer offers to the image above it, whatever its format.
+//! What a disk offers to whoever reads it, whatever its format: an image above it, a copy, a
+//! comparison.
 //!
 //! An image receives its backing file as a `dyn Source` and knows nothing of how chains are built.
 
-use crate::error::Result;
+mod extent;
+mod format;
+mod zeroes;
+
+pub use extent::{Extent, ExtentKind, Extents};
+pub use format::Format;
+pub(crate) use zeroes::all_zero;
+
+use crate::error::{Error, Result};
 use std::fmt;
 
-/// How a run of a source reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceExtent {
-    /// Bytes of the run, at least 1.
-    pub length: u64,
-    /// The whole run is known to read as zeroes.
-    pub zero: bool,
-}
-
-/// A readable disk: constant length, constant content.
+/// A readable disk of constant size. A backing layer's content is constant, too.
 pub trait Source: Send + Sync + fmt::Debug {
     /// Bytes of the disk. Reads past them are the caller's to fill with zeroes.
     fn size(&self) -> u64;
@@ -25,9 +25,19 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// What the layer's file or its format reports.
     fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()>;
 
-    /// The run that begins at `offset` (inside the size), at most `length` bytes long.
+    /// The run that begins at `offset` (inside the size), at most `length` bytes long, and the
+    /// layer that it comes from: this one or one below it.
     ///
     /// # Errors
     /// What the layer's file or its format reports.
-    fn extent(&self, offset: u64, length: u64) -> Result<SourceExtent>;
+    fn extent(&self, offset: u64, length: u64) -> Result<Extent>;
+}
+
+/// Fails where `length` bytes at `offset` do not lie on a disk of `size` bytes.
+pub(crate) fn check_range(size: u64, offset: u64, length: u64) -> Result<()> {
+    if offset.checked_add(length).is_some_and(|end| end <= size) {
+        return Ok(());
+    }
+    let message = format!("{length} bytes pass the end of the disk of {size} bytes");
+    Err(Error::invalid(message).at(offset))
 }

@@ -16,6 +16,7 @@ mod record;
 mod span;
 #[allow(unsafe_code)]
 mod sys;
+mod zeroing;
 
 pub use aligned::AlignedBuffer;
 pub use fault::{Call, CallKind, Fault, Held, Trigger};
@@ -25,6 +26,7 @@ pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use overlay::Overlay;
 pub use record::{Base, Event, Log, Operation, Recorder};
+pub(crate) use zeroing::write_zeroes;
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use qed_core::{
-    BackingFormat, BackingPolicy, CreateOptions, Error, ErrorKind, Flags, Image, OpenOptions,
-    Result, create, create_file, open,
+    BackingPolicy, CreateOptions, Error, ErrorKind, Flags, Format, Image, OpenOptions, Result,
+    create, create_file, open,
 };
 
 /// Bytes of most test disks: some clusters of 64 KiB, and a part of one.
@@ -35,7 +35,7 @@ pub(crate) fn sized(size: u64) -> CreateOptions {
     options
 }
 
-pub(crate) fn over(name: impl Into<PathBuf>, format: BackingFormat) -> CreateOptions {
+pub(crate) fn over(name: impl Into<PathBuf>, format: Format) -> CreateOptions {
     let mut options = sized(SIZE);
     options.backing = Some(name.into());
     options.backing_format = Some(format);
@@ -48,7 +48,7 @@ pub(crate) fn raw(path: &Path, value: u8) {
 }
 
 /// An image that names `name`, which nobody looks at: not even whether it is the image itself.
-pub(crate) fn naming(path: &Path, name: impl Into<PathBuf>, format: BackingFormat) {
+pub(crate) fn naming(path: &Path, name: impl Into<PathBuf>, format: Format) {
     let file = File::options().read(true).write(true).create_new(true).open(path).unwrap();
     create_file(&file, &over(name, format)).unwrap();
 }

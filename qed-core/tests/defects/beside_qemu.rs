@@ -31,8 +31,8 @@ impl Folder {
 
 fn sizes(cluster_size: u64, table_size: u64, size: u64) -> CreateOptions {
     let mut options = CreateOptions::default();
-    options.cluster_size = cluster_size;
-    options.table_size = table_size;
+    options.cluster_size = Some(cluster_size);
+    options.table_size = Some(table_size);
     options.size = Some(size);
     options
 }
@@ -115,7 +115,7 @@ fn d04_a_part_of_a_zero_cluster_is_filled_with_zeroes() {
     std::fs::write(&base, vec![1; MIB as usize]).unwrap();
     let mut options = sizes(64 * KIB, 4, MIB);
     options.backing = Some("base.raw".into());
-    options.backing_format = Some(qed_core::BackingFormat::Raw);
+    options.backing_format = Some(qed_core::Format::Raw);
     create(&path, &options).unwrap();
     let image = writable(&path);
     image.write_zeroes(0, 64 * KIB, Flags::NONE).unwrap();
@@ -140,7 +140,7 @@ fn d10_a_backing_name_that_does_not_fit_is_refused() {
     let mut options = sizes(4 * KIB, 1, MIB);
     let name = format!("{}base.raw", "./".repeat((4033 - 8) / 2));
     assert_eq!(name.len(), 4032);
-    options.backing_format = Some(qed_core::BackingFormat::Raw);
+    options.backing_format = Some(qed_core::Format::Raw);
     options.backing = Some(format!("{name}x").into());
     let error = create(&path, &options).expect_err("4033 bytes do not fit in 4096 - 64");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
@@ -170,7 +170,7 @@ fn d12_an_extent_may_be_longer_than_32_bits_say() {
         image.extents(0, image.size()).unwrap().collect::<qed_core::Result<_>>().unwrap();
     assert_eq!(extents.len(), 2, "{extents:?}");
     assert_eq!(extents[0].length, 8 * GIB);
-    assert_eq!(extents[0].kind, ExtentKind::Data { file_offset: data });
+    assert_eq!(extents[0].kind, ExtentKind::Data { file_offset: Some(data) });
     drop(image);
     beside("D12", "qemu-img", &["map", "-f", "qed", text(&path)]);
 }
@@ -202,7 +202,7 @@ fn d15_a_backing_name_opens_nothing_outside_and_has_no_prefix() {
         std::fs::write(stand_in, [0; 512]).unwrap();
         let mut options = sizes(64 * KIB, 4, MIB);
         options.backing = Some("base.raw".into());
-        options.backing_format = Some(qed_core::BackingFormat::Raw);
+        options.backing_format = Some(qed_core::Format::Raw);
         create(&path, &options).unwrap();
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.write_all_at(name.as_bytes(), 64).unwrap();

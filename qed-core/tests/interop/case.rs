@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use qed_core::{BackingFormat, CheckReport, CreateOptions, OpenOptions, check, create, open};
+use qed_core::{CheckReport, CreateOptions, Format, OpenOptions, check, create, open};
 
 use crate::dice::Dice;
 use crate::layout::{Layout, working_sizes};
@@ -37,7 +37,7 @@ pub(crate) struct Case {
 /// The backing file, and what it reads as.
 pub(crate) struct Base {
     content: Shadow,
-    format: BackingFormat,
+    format: Format,
     path: PathBuf,
 }
 
@@ -93,7 +93,7 @@ impl Case {
         if dice.one_in(2) {
             history.push("created by libqed".into());
             let mut options = CreateOptions::default();
-            (options.cluster_size, options.table_size) = (layout.cluster, layout.table);
+            (options.cluster_size, options.table_size) = (Some(layout.cluster), Some(layout.table));
             options.size = Some(layout.size);
             options.backing = base.as_ref().map(|base| name(&base.path).into());
             options.backing_format = base.as_ref().map(|base| base.format);
@@ -102,7 +102,7 @@ impl Case {
             history.push("created by QEMU".into());
             let base = base.as_ref().map(|base| (name(&base.path), base.format));
             let more = base.map_or(vec![], |(name, format)| {
-                let format = if format == BackingFormat::Raw { "raw" } else { "qed" };
+                let format = if format == Format::Raw { "raw" } else { "qed" };
                 vec!["-b", name, "-F", format]
             });
             let size = layout.size.to_string();
@@ -171,7 +171,7 @@ impl Base {
     /// A raw file or a QED image, shorter than the overlay, as long, or longer, with data near the
     /// overlay's points. One of the overlay's new points is its end.
     fn new(path: PathBuf, layout: &mut Layout, dice: &mut Dice) -> Self {
-        let format = dice.pick(&[BackingFormat::Raw, BackingFormat::Qed]);
+        let format = dice.pick(&[Format::Raw, Format::Qed]);
         let near =
             dice.pick(&layout.points).max(3 * layout.cluster) - dice.below(2 * layout.cluster);
         let size = match dice.below(4) {
@@ -180,18 +180,18 @@ impl Base {
             _ => layout.size + 512 * (1 + dice.below(4 * layout.cluster / 512)),
         };
         // Whoever names it a disk makes sectors of it; a raw file may end anywhere.
-        let size = if format == BackingFormat::Qed { size.div_ceil(512) * 512 } else { size };
+        let size = if format == Format::Qed { size.div_ceil(512) * 512 } else { size };
         layout.points.push(size.min(layout.size));
         let writes = base_writes(layout, size, dice);
         let content = match format {
-            BackingFormat::Raw => path.clone(),
+            Format::Raw => path.clone(),
             _ => path.with_extension("content"),
         };
         let mut base = Self { content: Shadow::new(content, size), format, path };
         for (range, content) in &writes {
             base.content.write(range, *content);
         }
-        if format == BackingFormat::Qed {
+        if format == Format::Qed {
             base.write_image(&writes, dice);
         }
         base
@@ -202,7 +202,7 @@ impl Base {
         let (cluster, table) = dice.pick(&[(1 << 16, 16), (1 << 17, 4), (1 << 20, 2)]);
         if dice.one_in(2) {
             let mut options = CreateOptions::default();
-            (options.cluster_size, options.table_size) = (cluster, table);
+            (options.cluster_size, options.table_size) = (Some(cluster), Some(table));
             options.size = Some(self.content.size);
             create(&self.path, &options).unwrap();
             let image = open(&self.path, &OpenOptions::default()).unwrap();

@@ -75,7 +75,10 @@ fn zeroed_clusters(case: &Case) -> BTreeSet<u64> {
     let mut zeroed = BTreeSet::new();
     for window in &case.layout.windows {
         let extents = layer.extents(window.start, window.end - window.start).unwrap();
-        for extent in extents.map(Result::unwrap).filter(|extent| extent.kind == ExtentKind::Zero) {
+        for extent in extents
+            .map(Result::unwrap)
+            .filter(|extent| matches!(extent.kind, ExtentKind::Zero { .. }))
+        {
             zeroed.extend(case.layout.clusters(&(extent.offset..extent.offset + extent.length)));
         }
     }

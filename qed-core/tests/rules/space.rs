@@ -147,7 +147,7 @@ fn c16_a_reused_cluster_is_filled_to_its_end() {
         rig.write(last, SECTOR);
         rig.flush();
         let extent = rig.image().extents(last, SECTOR).unwrap().next().unwrap().unwrap();
-        let qed_core::ExtentKind::Data { file_offset } = extent.kind else {
+        let qed_core::ExtentKind::Data { file_offset: Some(file_offset) } = extent.kind else {
             return Err("the last cluster is not mapped".into());
         };
         let bytes = rig.bytes();

@@ -31,7 +31,7 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Extent, Info
+from qed._results import CheckReport, Extent, Info, LayerName
 from qed._verbs import check, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
@@ -50,6 +50,7 @@ __all__ = [
     "InvalidArgumentError",
     "LatchedError",
     "Layer",
+    "LayerName",
     "LockedError",
     "NoSpaceError",
     "NotFoundError",

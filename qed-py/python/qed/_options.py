@@ -10,7 +10,9 @@ from typing import Literal, TypeAlias, TypedDict
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 PathOrDescriptor: TypeAlias = Path | int
 """A descriptor is duplicated: closing the original changes nothing."""
-BackingSource: TypeAlias = PathOrDescriptor | tuple[PathOrDescriptor, Literal["raw", "qed"]]
+BackingSource: TypeAlias = (
+    PathOrDescriptor | tuple[PathOrDescriptor, Literal["qed", "qcow2", "raw"]]
+)
 """A backing file, with its format where the caller knows it."""
 Size: TypeAlias = int | str
 """Bytes, or text like "64K"."""
@@ -25,6 +27,7 @@ class OpenOptions(TypedDict, total=False):
     cache: Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
     detect_zeroes: Literal["off", "on", "unmap"]
     discard: Literal["unmap", "ignore"]
+    format: Literal["qed", "qcow2", "raw"]
     l2_cache_size: Size
     lock: Switch
     max_depth: int
@@ -36,10 +39,11 @@ class OpenOptions(TypedDict, total=False):
 class CreateOptions(TypedDict, total=False):
     """What `create` takes beside the size and the backing file."""
 
-    backing_format: Literal["raw", "qed"]
+    backing_format: Literal["qed", "qcow2", "raw"]
     block_devices: Switch
     cache: Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
     cluster_size: Size
+    format: Literal["qed", "qcow2", "raw"]
     lock: Switch
     overwrite: Switch
     table_size: int

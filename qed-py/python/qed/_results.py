@@ -16,28 +16,30 @@ class _Result:
 class Info(_Result):
     """What an image says about itself. Sizes are bytes unless the name of the unit is given."""
 
+    format: Literal["qed", "qcow2", "raw"]
+    """The format of the image's file. What it does not have is None below."""
     virtual_size: int
     """Bytes of the disk the guest sees."""
-    cluster_size: int
+    cluster_size: int | None
     """Bytes in a cluster."""
-    table_size: int
+    table_size: int | None
     """Clusters in an L1 or L2 table."""
-    header_size: int
+    header_size: int | None
     """Clusters reserved for the header and its strings."""
-    features: int
+    features: int | None
     """Incompatible feature bits."""
     compat_features: int
     """Compatible feature bits."""
     autoclear_features: int
     """Autoclear feature bits."""
-    l1_table_offset: int
+    l1_table_offset: int | None
     """Where the L1 table stands in the file."""
     needs_check: bool
     """Another writer left the image unchecked ("dirty")."""
     backing: str | None
     """The backing file's name as stored, or None."""
-    backing_format: Literal["raw"] | None
-    """"raw" where the image says that its backing file is raw, else None."""
+    backing_format: Literal["qed", "qcow2", "raw"] | None
+    """The backing file's format where the image names it: a QED image does so for "raw" alone."""
     file_length: int
     """Bytes of the image file."""
     disk_usage: int
@@ -48,7 +50,7 @@ class Info(_Result):
 
 @dataclass(frozen=True, slots=True)
 class Extent(_Result):
-    """A run of the guest's disk that lies in one piece, in this layer alone."""
+    """A run of the guest's disk that is stored in one piece, in one layer."""
 
     offset: int
     """First byte on the guest's disk."""
@@ -57,12 +59,29 @@ class Extent(_Result):
     kind: Literal["data", "zero", "unallocated"]
     """"unallocated" reads the backing file, zeroes without one."""
     file_offset: int | None
-    """First byte in the image file, for data."""
+    """First byte in the layer's file: of data that is not compressed, of space kept for zeroes."""
+    depth: int = 0
+    """The layer: 0 is the image that was asked, 1 its backing file, and so on."""
 
     @property
     def end(self) -> int:
         """The byte after the last one on the guest's disk."""
         return self.offset + self.length
+
+    @property
+    def compressed(self) -> bool:
+        """Data that has no place of its own in the file."""
+        return self.kind == "data" and self.file_offset is None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerName(_Result):
+    """One file of an open chain."""
+
+    path: str | None
+    """Its path, or None where it was given by descriptor."""
+    format: Literal["qed", "qcow2", "raw"]
+    """Its format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ def open(
 ) -> Image:
     """Open an image: `mode` is "r", or "r+" to write as well.
 
+    `format` is the format of the image itself, "qed" unless it is given. It is never guessed: ask
+    `probe` where an image comes from a friend.
+
     `backing_chain` names or gives the backing files, from the image's own downward; what the
     images say is then not looked at. `backing_directory` is where the names in the images lead,
     and nowhere else. Either stands in the place of `backing_policy`.

@@ -2,7 +2,7 @@
 
 use crate::crash::guest::{BACKING, pattern};
 use crate::error::Result;
-use crate::source::{Source, SourceExtent};
+use crate::source::{Extent, ExtentKind, Source};
 
 /// A disk whose every sector says that it is the backing file's, and which.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,8 @@ impl Source for PatternSource {
         Ok(())
     }
 
-    fn extent(&self, _: u64, length: u64) -> Result<SourceExtent> {
-        Ok(SourceExtent { length, zero: false })
+    fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
+        let kind = ExtentKind::Data { file_offset: Some(offset) };
+        Ok(Extent { offset, length, kind, depth: 0 })
     }
 }

@@ -31,7 +31,7 @@ impl<'a> Base<'a> {
                     return Ok(false);
                 }
                 let extent = backing.extent(at, backing.size() - at)?;
-                self.known = (at, at + extent.length, extent.zero);
+                self.known = (at, at + extent.length, extent.reads_zero());
                 continue;
             }
             if !zero {

@@ -11,7 +11,7 @@ use crate::format::{
     AUTOCLEAR_TABLES_VOUCHED, FEATURE_BACKING_FILE, FEATURE_RAW_BACKING, Geometry, HEADER_BYTES,
     Header, MAX_BACKING_NAME,
 };
-use crate::storage::{Storage, WriteFlags};
+use crate::storage::{Storage, WriteFlags, write_zeroes};
 
 /// What a fresh image is to be; every value of this type is legal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,9 @@ pub fn format_storage(storage: &dyn Storage, spec: &CreateSpec) -> Result<()> {
     storage.set_len(length).map_err(|error| Error::io("setting the file's length", error))?;
     let unit = storage.limits().atomic_unit;
     if !storage.limits().zeroes_new_space {
-        write_zeroes(storage, unit, length)?;
+        let flags = WriteFlags { metadata: true, fua: false };
+        write_zeroes(storage, unit, length.saturating_sub(unit), flags)
+            .map_err(|error| Error::io("zeroing the tables", error).at(unit))?;
     }
     let mut bytes = spec.header.encode().to_vec();
     bytes.extend(&spec.name);
@@ -110,26 +112,13 @@ pub fn format_storage(storage: &dyn Storage, spec: &CreateSpec) -> Result<()> {
 
 /// Forgets what `storage` held. A cut that is not stable may be undone after a later extension, and
 /// old bytes would then stand in the new image's tables.
-fn cut_off(storage: &dyn Storage) -> Result<()> {
+pub(super) fn cut_off(storage: &dyn Storage) -> Result<()> {
     let length = storage.len().map_err(|error| Error::io("asking the file's length", error))?;
     if length == 0 {
         return Ok(());
     }
     storage.set_len(0).map_err(|error| Error::io("cutting the file off", error))?;
     sync(storage)
-}
-
-/// Zeroes `from..to`, where new space does not read as zeroes by itself.
-fn write_zeroes(storage: &dyn Storage, from: u64, to: u64) -> Result<()> {
-    const PIECE: usize = 1 << 20;
-    let zeroes = vec![0; PIECE];
-    let mut at = from;
-    while at < to {
-        let piece = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
-        write(storage, &zeroes[..piece], at)?;
-        at += piece as u64;
-    }
-    Ok(())
 }
 
 fn write(storage: &dyn Storage, bytes: &[u8], offset: u64) -> Result<()> {

@@ -16,7 +16,7 @@ fn sample(name: &str) -> OptionValue {
         "cluster_size" | "l2_cache_size" => text("1M"),
         "table_size" | "max_depth" => OptionValue::U64(2),
         "backing" => text("base"),
-        "backing_format" => text("raw"),
+        "format" | "backing_format" => text("raw"),
         "cache" => text("none"),
         "lock" => text("off"),
         "trust" => text("damaged"),
@@ -52,7 +52,7 @@ fn unknown_names_list_the_known() {
     let error = set("aio", text("io_uring")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     let said = error.to_string();
-    assert!(said.starts_with("unknown option \"aio\"; known are cluster_size, "), "{said}");
+    assert!(said.starts_with("unknown option \"aio\"; known are format, "), "{said}");
     assert!(KNOWN.iter().all(|(name, ..)| said.contains(name)));
 }
 
@@ -72,7 +72,7 @@ fn unknown_values_list_the_known() {
         ("backing", OptionValue::U64(1)),
         ("overwrite", text("maybe")),
         ("cache", OptionValue::Path("none".into())),
-        ("backing_format", text("qcow2")),
+        ("backing_format", text("vmdk")),
     ] {
         let error = set(name, value).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
@@ -102,5 +102,5 @@ fn the_last_value_counts_and_sizes_have_units() {
     let mut options = NamedOptions::new();
     options.set("cluster_size", text("64K")).unwrap();
     options.set("cluster_size", text("2M")).unwrap();
-    assert_eq!(options.to_create().unwrap().cluster_size, 2 << 20);
+    assert_eq!(options.to_create().unwrap().cluster_size, Some(2 << 20));
 }
