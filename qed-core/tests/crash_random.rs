@@ -6,8 +6,8 @@
 
 mod support;
 
-use qed_core::crash::workload::{Shape, generate, shrink};
 use qed_core::crash::Plan;
+use qed_core::crash::workload::{Shape, generate, shrink};
 use support::judged::{explored, oracles};
 
 /// Judges generated runs: `few` of them, or those that were asked for.

@@ -321,9 +321,8 @@ fn reordering_finds_at_once_what_prefixes_miss() {
 
 #[test]
 fn deviation_counts_what_is_out_of_order() {
-    let of = |text: &str| {
-        State::of(&text.chars().map(|c| c == '1').collect::<Vec<_>>()).deviation()
-    };
+    let of =
+        |text: &str| State::of(&text.chars().map(|c| c == '1').collect::<Vec<_>>()).deviation();
     assert_eq!([of(""), of("0000"), of("1111"), of("1100")], [0; 4]);
     assert_eq!([of("0001"), of("1011"), of("0100"), of("1101")], [1; 4]);
     assert_eq!([of("0011"), of("0101"), of("10010001")], [2; 3]);

@@ -29,7 +29,8 @@ fn survives(name: &str, workload: Workload) {
     let large = workload.clone().in_large_units();
     for workload in [workload.clone(), large, workload.without_punch()] {
         let Workload { unit, punches, .. } = workload;
-        let report = assert_crash_safe(&workload, &format!("{name}, {unit} bytes, punch {punches}"));
+        let report =
+            assert_crash_safe(&workload, &format!("{name}, {unit} bytes, punch {punches}"));
         let least = workload.steps.len();
         assert!(report.unique() > least, "{name}: {} states are too few", report.unique());
         assert!(report.sampled.is_empty(), "{name}: a window was not walked in full");

@@ -10,6 +10,7 @@ mod backing;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
+mod crash;
 #[allow(unsafe_code)]
 mod descriptor;
 mod errors;
@@ -26,6 +27,20 @@ use pyo3::prelude::*;
 /// The native half of the package `qed`.
 #[pymodule(gil_used = false)]
 mod _qed {
+    #[pymodule_export]
+    use crate::crash::log::CrashLog;
+    #[pymodule_export]
+    use crate::crash::prepared::Prepared;
+    #[pymodule_export]
+    use crate::crash::recorder::CrashRecorder;
+    #[pymodule_export]
+    use crate::crash::state::CrashState;
+    #[pymodule_export]
+    use crate::crash::tally::Tally;
+    #[pymodule_export]
+    use crate::crash::view::View;
+    #[pymodule_export]
+    use crate::crash::workload::CrashWorkload;
     #[pymodule_export]
     use crate::extents::Extents;
     #[pymodule_export]

@@ -18,7 +18,7 @@ pub use backing::PatternSource;
 pub use faults::{Fault, FaultKind, every_fault, judge_faults};
 pub use generate::{Shape, generate};
 pub use image::empty_image;
-pub use shrink::shrink;
+pub use shrink::{shrink, shrink_by};
 pub use step::Step;
 
 use super::explore::{Explorer, Report};
