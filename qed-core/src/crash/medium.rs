@@ -36,8 +36,8 @@ struct Chunk {
 #[derive(Clone, Debug)]
 struct Page {
     bytes: [u8; PAGE_BYTES],
-    /// The digest of each sector.
-    sectors: OnceLock<[u64; 8]>,
+    /// The digest of each sector, as far as it was asked for.
+    digests: [OnceLock<u64>; 8],
 }
 
 impl Medium {
@@ -71,7 +71,7 @@ impl Medium {
             (index * PAGE, page.bytes[..inside].to_vec())
         };
         let inside = self.present().filter(|(index, page)| {
-            index * PAGE < self.length && page.sectors().iter().any(|digest| *digest != 0)
+            index * PAGE < self.length && page.bytes.iter().any(|byte| *byte != 0)
         });
         Base { length: self.length, blocks: inside.map(page).collect() }
     }
@@ -130,10 +130,9 @@ impl Medium {
         for (page, within, piece) in pieces(range.start, to_usize(range.end - range.start)) {
             let Some(found) = self.page(page) else { continue };
             let index = (page * PAGE + within as u64 - first) / 8;
-            let digests = found.sectors();
             for (word, bytes) in found.bytes[within..within + piece.len()].chunks(8).enumerate() {
                 // Whole sectors of zeroes are common in tables.
-                if digests[(within + word * 8) / SECTOR_BYTES] == 0 {
+                if found.digest((within + word * 8) / SECTOR_BYTES) == 0 {
                     continue;
                 }
                 let Ok(bytes) = <[u8; 8]>::try_from(bytes) else { continue };
@@ -149,7 +148,7 @@ impl Medium {
     pub fn write(&mut self, offset: u64, bytes: &[u8]) {
         for (page, within, piece) in pieces(offset, bytes.len()) {
             let part = &bytes[piece];
-            self.page_mut(page).bytes[within..within + part.len()].copy_from_slice(part);
+            self.part_mut(page, within..within + part.len()).copy_from_slice(part);
         }
     }
 
@@ -164,19 +163,22 @@ impl Medium {
             if piece.len() == PAGE_BYTES {
                 *self.slot(page) = None;
             } else {
-                self.page_mut(page).bytes[within..within + piece.len()].fill(0);
+                self.part_mut(page, within..within + piece.len()).fill(0);
             }
         }
     }
 
-    /// Copies a range of another content; both bounds are multiples of a sector.
+    /// Copies a range of another content; whole pages are shared with it from then on.
     pub fn copy(&mut self, from: &Self, offset: u64, length: u64) {
         for (page, within, piece) in pieces(offset, to_usize(length)) {
-            match from.page(page) {
+            match from.slot_of(page) {
                 None => self.zero(page * PAGE + within as u64, piece.len() as u64),
+                Some(source) if piece.len() == PAGE_BYTES => {
+                    *self.slot(page) = Some(Arc::clone(source));
+                }
                 Some(source) => {
                     let part = within..within + piece.len();
-                    self.page_mut(page).bytes[part.clone()].copy_from_slice(&source.bytes[part]);
+                    self.part_mut(page, part.clone()).copy_from_slice(&source.bytes[part]);
                 }
             }
         }
@@ -186,7 +188,7 @@ impl Medium {
     #[must_use]
     pub fn sector_digest(&self, sector: u64) -> u64 {
         let page = self.page(sector * SECTOR / PAGE);
-        page.map_or(0, |page| page.sectors()[to_usize(sector % (PAGE / SECTOR))])
+        page.map_or(0, |page| page.digest(to_usize(sector % (PAGE / SECTOR))))
     }
 
     /// Equal for equal content and length, whatever is a hole and whatever is zeroes.
@@ -286,11 +288,14 @@ impl Medium {
         &mut chunk.pages[page]
     }
 
-    fn page_mut(&mut self, index: u64) -> &mut Page {
-        let empty = || Arc::new(Page { bytes: [0; PAGE_BYTES], sectors: OnceLock::new() });
+    /// A part of a page, to be written: the digests of its sectors are forgotten.
+    fn part_mut(&mut self, index: u64, part: Range<usize>) -> &mut [u8] {
+        let empty = || Arc::new(Page { bytes: [0; PAGE_BYTES], digests: Default::default() });
         let page = Arc::make_mut(self.slot(index).get_or_insert_with(empty));
-        page.sectors = OnceLock::new();
-        page
+        for sector in part.start / SECTOR_BYTES..part.end.div_ceil(SECTOR_BYTES) {
+            page.digests[sector] = OnceLock::new();
+        }
+        &mut page.bytes[part]
     }
 }
 
@@ -299,8 +304,10 @@ impl Chunk {
         *self.digest.get_or_init(|| {
             let mut digest = 0_u64;
             for (index, page) in (0_u64..).zip(&self.pages) {
-                for (sector, found) in (0..).zip(page.iter().flat_map(|page| page.sectors())) {
-                    if *found != 0 {
+                let Some(page) = page else { continue };
+                for (sector, found) in (0..8).map(|sector| (sector, page.digest(sector))) {
+                    let sector = sector as u64;
+                    if found != 0 {
                         digest = digest.wrapping_add(mix(found ^ mix(index * 8 + sector)));
                     }
                 }
@@ -311,14 +318,9 @@ impl Chunk {
 }
 
 impl Page {
-    fn sectors(&self) -> &[u64; 8] {
-        self.sectors.get_or_init(|| {
-            let mut digests = [0; 8];
-            for (slot, sector) in digests.iter_mut().zip(self.bytes.chunks(SECTOR_BYTES)) {
-                *slot = digest(sector);
-            }
-            digests
-        })
+    fn digest(&self, sector: usize) -> u64 {
+        let start = sector * SECTOR_BYTES;
+        *self.digests[sector].get_or_init(|| digest(&self.bytes[start..start + SECTOR_BYTES]))
     }
 }
 

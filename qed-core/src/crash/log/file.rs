@@ -3,6 +3,7 @@
 use super::load::{LoadOptions, load};
 use super::marks::Line;
 use super::save::save;
+use crate::crash::guest::Call;
 use crate::crash::random::{digest, mix};
 use crate::crash::recording::{Recording, Writer};
 use crate::error::{Error, Result};
@@ -23,6 +24,25 @@ pub fn digest_of(log: &Log) -> u64 {
         }
     }
     sum
+}
+
+/// The guest's calls of a foreign log from a text: a line each, with the number of entries that the
+/// log held when it returned, then the call (`5 write 0+4096 fill=aa`).
+///
+/// # Errors
+/// A line that makes no sense, or a count that runs backwards.
+pub fn parse_workload(text: &str) -> Result<Vec<(Call, u64)>> {
+    let mut workload: Vec<(Call, u64)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let wrong = || Error::invalid(format!("line {number} of the guest's calls: {line:?}"));
+        let (entries, call) = line.split_once(' ').ok_or_else(wrong)?;
+        let entries = entries.parse().map_err(|_| wrong())?;
+        if workload.last().is_some_and(|(_, before)| *before > entries) {
+            return Err(wrong());
+        }
+        workload.push((call.parse()?, entries));
+    }
+    Ok(workload)
 }
 
 impl Recording {

@@ -12,7 +12,7 @@ mod save;
 mod v1;
 
 pub use entries::{Entries, Entry, Leniency};
-pub use file::digest_of;
+pub use file::{digest_of, parse_workload};
 pub use load::{LoadOptions, Loaded, load};
 pub use save::save;
 pub use v1::{Head, Superblock, flags};

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 pub struct Qemu {
     /// States judged at once.
     pub jobs: usize,
-    /// Whether a repair is always asked for, as on the next boot after a crash; else only where
-    /// opening the image does it.
+    /// Whether a repair is asked for (`qemu-img check -r all`); else an open for writing does what it
+    /// does by itself.
     pub repair: bool,
     /// Where the images of a chain are looked for: the folder of the backing file that the image
     /// names, where that is no absolute path.
@@ -75,10 +75,11 @@ impl Qemu {
         let file = folder.file("state", medium)?;
         self.link_backing(&folder)?;
         if format != "raw" {
-            if self.repair {
-                // What it finds is repaired; whether that sufficed is asked afterwards.
-                run("qemu-img", &["check", "-q", "-r", "all", "-f", format], &[&file])?;
-            }
+            // What it finds is repaired; whether that sufficed is asked afterwards.
+            match self.repair {
+                true => run("qemu-img", &["check", "-q", "-r", "all", "-f", format], &[&file])?,
+                false => run("qemu-io", &["-f", format, "-c", "flush"], &[&file])?,
+            };
             clean(&file, format)?;
         }
         let before = read(&folder, &file, format)?;

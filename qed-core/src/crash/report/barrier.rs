@@ -7,8 +7,7 @@ use crate::crash::states::{Frame, State};
 /// What a failing state says about order. Operations are named by their numbers in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Barrier {
-    /// A sync is missing between the first ones, each of which must persist, and the others, which
-    /// persist early.
+    /// A sync is missing between any of the first ones and the others, which persist early.
     Between {
         /// Lost; had any of them persisted, nothing would be wrong.
         lost: Vec<u64>,

@@ -80,16 +80,17 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.finding)?;
         write!(f, "{}", self.timeline)?;
-        let of = |ids: &[u64]| ids.iter().map(|id| format!("#{id}")).collect::<Vec<_>>().join(", ");
+        let joined = |ids: &[u64], by: &str| {
+            ids.iter().map(|id| format!("#{id}")).collect::<Vec<_>>().join(by)
+        };
         match &self.barrier {
             Barrier::Between { lost, early } => {
-                let (lost, early) = (of(lost), of(early));
-                writeln!(
-                    f,
-                    "missing: a sync after {lost} and before {early}, which persists early"
-                )?;
+                let (lost, early) = (joined(lost, " or "), joined(early, " and "));
+                writeln!(f, "missing: a sync after {lost} and before {early}, early on the disk")?;
             }
-            Barrier::Whole(torn) => writeln!(f, "missing: {} must persist whole", of(torn))?,
+            Barrier::Whole(torn) => {
+                writeln!(f, "missing: {} must persist whole", joined(torn, " and "))?;
+            }
             Barrier::None if !self.state.is_empty() => {
                 writeln!(f, "missing: nothing; the order itself leaves this state")?;
             }

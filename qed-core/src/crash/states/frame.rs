@@ -20,6 +20,8 @@ pub struct Choice {
     pub units: Vec<u64>,
     /// The length, where it may be seen.
     pub length: Option<u64>,
+    /// What the operation writes, at its place.
+    patch: Medium,
 }
 
 impl Choice {
@@ -68,7 +70,7 @@ impl<'a> Frame<'a> {
         for (unit, changes) in covering {
             let Survivors { settled, choices } = builder.survivors(&changes, window);
             if let Some(change) = settled {
-                history.lay(&mut builder.settled, change, unit);
+                builder.settle(change, unit);
             }
             choices.into_iter().for_each(|change| builder.choice(change).units.push(unit));
         }
@@ -104,16 +106,15 @@ impl<'a> Frame<'a> {
         for choice in step * STEP..state.prefix {
             self.lay_whole(&mut medium, choice);
         }
+        let mut units: Vec<(u64, Option<usize>)> = Vec::new();
         for choice in state.deviating() {
-            for unit in &self.choices[choice].units {
-                match self.top(state, *unit) {
-                    Some(top) => self.history.lay(&mut medium, self.choices[top].change, *unit),
-                    None => {
-                        let size = self.history.unit;
-                        medium.copy(&self.prefixes[0], unit * size, size);
-                    }
-                }
-            }
+            let unit = |unit: &u64| (*unit, self.top(state, *unit));
+            units.extend(self.choices[choice].units.iter().map(unit));
+        }
+        units.sort_unstable();
+        for run in units.chunk_by(|(one, top), (next, other)| next - one <= 1 && top == other) {
+            let source = run[0].1.map_or(&self.prefixes[0], |top| &self.choices[top].patch);
+            self.copy(&mut medium, source, run[0].0..run[run.len() - 1].0 + 1);
         }
         let takes = |choice: &&usize| state.takes(**choice, self.choices[**choice].units.len());
         let top = self.lengths.iter().rev().find(takes);
@@ -142,20 +143,30 @@ impl<'a> Frame<'a> {
     }
 
     fn lay_whole(&self, medium: &mut Medium, choice: usize) {
-        let choice = &self.choices[choice];
-        choice.units.iter().for_each(|unit| self.history.lay(medium, choice.change, *unit));
+        let Choice { units, patch, .. } = &self.choices[choice];
+        for run in units.chunk_by(|one, next| next - one == 1) {
+            self.copy(medium, patch, run[0]..run[run.len() - 1] + 1);
+        }
+    }
+
+    fn copy(&self, medium: &mut Medium, source: &Medium, units: std::ops::Range<u64>) {
+        let size = self.history.unit;
+        medium.copy(source, units.start * size, (units.end - units.start) * size);
     }
 }
 
 struct Builder<'a> {
     history: &'a History,
     settled: Medium,
+    /// What the changes write that units are settled by.
+    patches: HashMap<usize, Medium>,
     choices: BTreeMap<usize, Choice>,
 }
 
 impl<'a> Builder<'a> {
     fn new(history: &'a History) -> Self {
-        Self { history, settled: history.base.clone(), choices: BTreeMap::new() }
+        let settled = history.base.clone();
+        Self { history, settled, patches: HashMap::new(), choices: BTreeMap::new() }
     }
 
     fn survivors(&self, changes: &[usize], window: Window) -> Survivors {
@@ -167,12 +178,20 @@ impl<'a> Builder<'a> {
     }
 
     fn choice(&mut self, change: usize) -> &mut Choice {
-        let empty = || Choice { change, units: Vec::new(), length: None };
+        let patch = || self.history.patch(change);
+        let empty = || Choice { change, units: Vec::new(), length: None, patch: patch() };
         self.choices.entry(change).or_insert_with(empty)
     }
 
+    /// Gives a unit the version of a change.
+    fn settle(&mut self, change: usize, unit: u64) {
+        let patch = self.patches.entry(change).or_insert_with(|| self.history.patch(change));
+        let size = self.history.unit;
+        self.settled.copy(patch, unit * size, size);
+    }
+
     fn finish(self, window: Window, index: usize) -> Frame<'a> {
-        let Self { history, settled, choices } = self;
+        let Self { history, settled, choices, .. } = self;
         let choices: Vec<Choice> = choices.into_values().collect();
         let mut covers: HashMap<u64, Vec<usize>> = HashMap::new();
         let mut lengths = Vec::new();

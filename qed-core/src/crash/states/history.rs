@@ -119,17 +119,14 @@ impl History {
         }
     }
 
-    /// Gives `unit` the version of a change.
-    pub(super) fn lay(&self, medium: &mut Medium, change: usize, unit: u64) {
+    /// What a change writes, at its place.
+    pub(super) fn patch(&self, change: usize) -> Medium {
         let change = &self.changes[change];
-        let size = self.unit;
-        match &change.bytes {
-            None => medium.zero(unit * size, size),
-            Some(bytes) => {
-                let skip = super::to_usize((unit - change.units.start) * size);
-                medium.write(unit * size, &bytes[skip..skip + super::to_usize(size)]);
-            }
+        let mut patch = Medium::default();
+        if let Some(bytes) = &change.bytes {
+            patch.write(change.units.start * self.unit, bytes);
         }
+        patch
     }
 }
 
