@@ -15,7 +15,7 @@ use qed_core::crash::{
     Call, Explorer, LogFormat, Medium, Panel, Plan, Recording, Report, Step, Subject, Workload,
     Writer,
 };
-use qed_core::source::{Source, SourceExtent};
+use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::{Event, Log, Operation};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,8 +36,9 @@ impl Source for Filled {
         Ok(())
     }
 
-    fn extent(&self, _: u64, length: u64) -> qed_core::Result<SourceExtent> {
-        Ok(SourceExtent { length, zero: false })
+    fn extent(&self, offset: u64, length: u64) -> qed_core::Result<Extent> {
+        let kind = ExtentKind::Data { file_offset: Some(offset) };
+        Ok(Extent { offset, length, kind, depth: 0 })
     }
 }
 

@@ -28,7 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--crash-budget", type=int, metavar="STATES", help="at most so many states of each log"
     )
     group.addoption(
-        "--crash-seed", type=int, default=0, metavar="SEED", help="decides every sample (default: 0)"
+        "--crash-seed",
+        type=int,
+        default=0,
+        metavar="SEED",
+        help="decides every sample (default: 0)",
     )
     group.addoption(
         "--crash-replay", metavar="ID", help="judge this state alone; a failure prints its ID"

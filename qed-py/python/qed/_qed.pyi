@@ -6,7 +6,7 @@ from typing_extensions import Buffer, disjoint_base
 
 from qed._options import BackingSource, OpenOptions, Path, PathOrDescriptor
 from qed._results import CheckReport, Extent, Info, LayerName
-from qed.crash._plan import Mode, Plan
+from qed.crash._plan import Plan
 from qed.crash._results import Failure, GuestCall
 
 __all__ = [
@@ -104,7 +104,7 @@ class CrashRecorder:
 class CrashLog:
     @staticmethod
     def decode(
-        bytes: bytes, base: str | None, facts: dict[str, Any], options: OpenOptions
+        content: bytes, base: str | None, facts: dict[str, Any], options: OpenOptions
     ) -> CrashLog: ...
     def encode(self, sector_size: int) -> bytes: ...
     @property
@@ -142,7 +142,7 @@ class CrashState:
     @property
     def name(self) -> str: ...
     @property
-    def mode(self) -> Mode: ...
+    def mode(self) -> Literal["prefix", "reorder", "torn"]: ...
     @property
     def deviation(self) -> int: ...
     @property

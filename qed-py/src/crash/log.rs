@@ -96,7 +96,7 @@ impl CrashLog {
     #[staticmethod]
     fn decode(
         py: Python<'_>,
-        bytes: &[u8],
+        content: &[u8],
         base: Option<PathBuf>,
         facts: Facts,
         options: &Bound<'_, PyDict>,
@@ -114,7 +114,7 @@ impl CrashLog {
                 Some((None, _, size)) => Below::pattern(*size),
                 Some((Some(path), _, _)) => Below::file(path, below_format, &open)?,
             };
-            let mut recording = facts.read(bytes, base.as_deref())?;
+            let mut recording = facts.read(content, base.as_deref())?;
             recording.format = format.into();
             recording.settings = ImageSettings { background: false, ..open.image.clone() };
             Ok(Self::new(recording, below))

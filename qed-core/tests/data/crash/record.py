@@ -117,9 +117,7 @@ def record(case: Case, folder: Path, target: Path) -> None:
         f"file.log.filename={log}",
     ]
     arguments = ["qemu-io", "-t", "writeback", "--image-opts", ",".join(options)]
-    process = subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
-    )
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
     assert process.stdin is not None
     assert process.stdout is not None
 

@@ -24,7 +24,7 @@ from qed.crash._oracles import (
     Oracle,
     Qemu,
 )
-from qed.crash._plan import MODES, Budget, Mode
+from qed.crash._plan import MODES, Budget
 from qed.crash._record import Recording, record
 from qed.crash._results import Barrier, Failure, GuestCall, Result, Stats, Write
 from qed.crash._state import State
@@ -46,7 +46,6 @@ __all__ = [
     "Failure",
     "GuestCall",
     "Log",
-    "Mode",
     "Nested",
     "Oracle",
     "Qemu",

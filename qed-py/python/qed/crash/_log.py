@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from functools import lru_cache
 from pathlib import Path as FilePath
-from typing import Any, Literal, Self, TypeAlias, Unpack
+from typing import Any, Final, Literal, Self, TypeAlias, Unpack
 
 from qed import _qed
 from qed._options import OpenOptions, Path
 from qed.crash import _shards
 from qed.crash._oracles import Oracle, prepared
-from qed.crash._plan import MODES, Budget, Mode, Plan
+from qed.crash._plan import MODES, Budget, Plan
 from qed.crash._results import Result, Stats
 from qed.crash._state import State
 
-Format: TypeAlias = Literal["qed", "qcow2", "raw"]
 Progress: TypeAlias = Callable[[int, int], object]
 """Called with the shards that are done and all there are; what it raises ends the exploration."""
 
@@ -40,12 +39,11 @@ class Log:
         path: Path,
         *,
         base: Path | None = None,
-        format: Format = "qed",
         lenient: bool = False,
         sector_size: int | None = None,
         workload: Iterable[tuple[str, int]] | Path | None = None,
         backing: Path | None = None,
-        backing_format: Format = "raw",
+        backing_format: Literal["qed", "qcow2", "raw"] = "raw",
         foreign: bool = False,
         **options: Unpack[OpenOptions],
     ) -> Self:
@@ -57,11 +55,12 @@ class Log:
         the guest's calls of a log that another program wrote: pairs of a call (`write 0+4096
         fill=aa`) and the entries that the log held when it returned, or a file with a line
         `entries call` for each. `foreign` says that another program than libqed wrote the image
-        of a log in libqed's form. `options` say how the image is opened after a crash.
+        of a log in libqed's form. `options` say how the image is opened after a crash, `format`
+        what it is: "qed" unless it is given.
         """
         known = (os.fsdecode(backing), backing_format, 0) if backing is not None else None
         facts = {
-            "format": format,
+            "format": options.get("format", "qed"),
             "lenient": lenient,
             "sector_size": sector_size,
             "workload": _workload(workload),
@@ -82,7 +81,7 @@ class Log:
         return self._native.digest
 
     @property
-    def format(self) -> Format:
+    def format(self) -> Literal["qed", "qcow2", "raw"]:
         """The format of the image."""
         return self._native.format
 
@@ -109,7 +108,7 @@ class Log:
     def explore(
         self,
         *,
-        modes: Iterable[Mode] = MODES,
+        modes: Iterable[Literal["prefix", "reorder", "torn"]] = MODES,
         unit: int | None = None,
         seed: int = 0,
         oracles: Iterable[Oracle] | None = None,
@@ -147,7 +146,7 @@ class Log:
     def states(
         self,
         *,
-        modes: Iterable[Mode] = MODES,
+        modes: Iterable[Literal["prefix", "reorder", "torn"]] = MODES,
         unit: int | None = None,
         seed: int = 0,
         budget: Budget | None = None,
@@ -191,9 +190,12 @@ class Log:
         return f"<qed.crash.Log {self.digest:016x} {self.format} {self._native.events} events>"
 
 
-@lru_cache(maxsize=4)
 def _unpickled(packed: bytes, facts: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> Log:
     """Return the log again; a worker that gets many shards of one log understands it once."""
+    return _KNOWN(packed, facts, options)
+
+
+def _unpickle(packed: bytes, facts: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> Log:
     format, backing, foreign = facts
     known = {
         "format": format,
@@ -205,6 +207,9 @@ def _unpickled(packed: bytes, facts: tuple[Any, ...], options: tuple[tuple[str, 
     }
     image = OpenOptions(**dict(options))  # type: ignore[typeddict-item]
     return Log(_qed.CrashLog.decode(zlib.decompress(packed), None, known, image), image)
+
+
+_KNOWN: Final = lru_cache(maxsize=4)(_unpickle)
 
 
 def _workload(given: Iterable[tuple[str, int]] | Path | None) -> list[tuple[str, int]]:

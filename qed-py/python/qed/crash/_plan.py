@@ -2,15 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self
 
-Mode: TypeAlias = Literal["prefix", "reorder", "torn"]
-"""A kind of disorder."""
-
-MODES: frozenset[Mode] = frozenset(("prefix", "reorder", "torn"))
-"""All of them: what came first persists, any subset of a window does, operations persist in part."""
-
-Profile: TypeAlias = Literal["quick", "ci", "nightly"]
+MODES: frozenset[Literal["prefix", "reorder", "torn"]] = frozenset(("prefix", "reorder", "torn"))
+"""All of them: what came first persists; any of it does, in any order; operations do in part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +24,7 @@ class Budget:
     """At most so many states of each kind in a larger window (1500)."""
 
     @classmethod
-    def profile(cls, name: Profile) -> Self:
+    def profile(cls, name: Literal["quick", "ci", "nightly"]) -> Self:
         """Return the budget of a name: "quick" while one writes code, "ci", or "nightly"."""
         match name:
             case "quick":

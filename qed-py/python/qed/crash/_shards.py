@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qed._qed import Tally
+from qed.crash._results import Failure
 
 if TYPE_CHECKING:
     from qed.crash._log import Log
     from qed.crash._plan import Plan
-    from qed.crash._results import Failure
 
-Found: TypeAlias = "tuple[Tally, list[Failure]]"
+Found: TypeAlias = tuple[Tally, list[Failure]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qed.crash._image import StateImage
 
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from qed._image import Image
     from qed._options import Path
     from qed._qed import CrashState, View
-    from qed.crash._plan import Mode
 
 
 class State:
@@ -27,7 +26,7 @@ class State:
         return self._native.name
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> Literal["prefix", "reorder", "torn"]:
         """The kind of disorder."""
         return self._native.mode
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from qed._options import Path as AnyPath
 from qed._options import Size
 from qed.crash._log import Log
 from qed.crash._oracles import Oracle
-from qed.crash._plan import Budget, Profile
+from qed.crash._plan import Budget
 from qed.crash._record import Recording, RecordOptions, record
 from qed.crash._results import Result
 from qed.crash._workload import Workload
@@ -31,7 +31,7 @@ class Crash:
         failures: Path,
         test: str,
         replay: str | None,
-        profile: Profile,
+        profile: Literal["quick", "ci", "nightly"],
         states: int | None,
         seed: int,
         settings: dict[str, Any],
@@ -71,12 +71,13 @@ class Crash:
         *oracles: Oracle,
         **settings: Any,
     ) -> Result:
-        """Judge a run by these oracles, the default ones where none is given; assert that all holds.
+        """Judge a run, by the default oracles unless some are given, and assert that all holds.
 
         `settings` are those of `Log.explore`; they win over the marker and the command line. What
         fails is saved, and the text says how to see that one state again.
         """
-        log = run if isinstance(run, Log) else run.log if isinstance(run, Recording) else run.record()
+        log = run.log if isinstance(run, Recording) else run
+        log = log.record() if isinstance(log, Workload) else log
         known = {**self._settings, **settings}
         if oracles:
             known["oracles"] = oracles

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from qed import _qed
 from qed.crash._log import Log
 from qed.crash._oracles import DEFAULT, Oracle, prepared
-from qed.crash._plan import MODES, Budget, Mode, Plan
+from qed.crash._plan import MODES, Budget, Plan
 
 if TYPE_CHECKING:
     from qed.crash._results import Result
-
-Shape = Literal["plain", "during-flush", "during-write", "faults"]
 
 
 class Workload:
     """A QED image on some disk, and what is done to it, as one line.
 
     `cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; zero 0+512`. Of the
-    image's facts only what differs from these need be given. Steps are `write`, `zero` and `discard`
-    with `offset+length` (`fua`, `unmap`, `fill=aa`), `flush`, `reopen`, `kill`, `try CALL`,
-    `fail [sync nth=2]`, `shorten 512 [write]` and `during [write after] {CALL, CALL} CALL`.
+    image's facts only what differs from these need be given. Steps are `write`, `zero` and
+    `discard` with `offset+length` (`fua`, `unmap`, `fill=aa`), `flush`, `reopen`, `kill`,
+    `try CALL`, `fail [sync nth=2]`, `shorten 512 [write]` and
+    `during [write after] {CALL, CALL} CALL`.
     """
 
     __slots__ = ("_native",)
@@ -31,7 +30,12 @@ class Workload:
         self._native = _qed.CrashWorkload(line)
 
     @classmethod
-    def generate(cls, seed: int, *, shape: Shape = "plain") -> Self:
+    def generate(
+        cls,
+        seed: int,
+        *,
+        shape: Literal["plain", "during-flush", "during-write", "faults"] = "plain",
+    ) -> Self:
         """Return a random workload; the same seed and shape make the same one."""
         return cls(str(_qed.CrashWorkload.generate(seed, shape)))
 
@@ -51,7 +55,7 @@ class Workload:
     def shrink(
         self,
         *,
-        modes: Iterable[Mode] = MODES,
+        modes: Iterable[Literal["prefix", "reorder", "torn"]] = MODES,
         seed: int = 0,
         oracles: Iterable[Oracle] = DEFAULT,
         budget: Budget | None = None,
