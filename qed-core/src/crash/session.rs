@@ -10,7 +10,7 @@ use crate::chain::{Disk, GuestCall, Observer, OpenOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{DiscardMode, Flags, ImageSettings};
 use crate::source::Format;
-use crate::storage::{Recorder, Storage};
+use crate::storage::{Recorder, Storage, Tape};
 use crate::sync::{Mutex, Rank};
 use std::io::IoSlice;
 use std::path::Path;
@@ -19,7 +19,8 @@ use std::sync::{Arc, OnceLock};
 /// A disk's run, while it is recorded.
 #[derive(Debug)]
 pub struct Session {
-    recorder: OnceLock<Arc<Recorder>>,
+    /// None before the disk is open. Not the recorder: that holds the file, and its lock.
+    tape: OnceLock<Arc<Tape>>,
     calls: Mutex<Vec<Call>>,
     /// Guest bytes of the disk, once it is open.
     size: OnceLock<u64>,
@@ -38,7 +39,7 @@ impl Session {
         }
         let settings = ImageSettings { background: false, ..options.image.clone() };
         let session = Arc::new(Self {
-            recorder: OnceLock::new(),
+            tape: OnceLock::new(),
             calls: Mutex::new(Rank::Storage, Vec::new()),
             size: OnceLock::new(),
             settings: settings.clone(),
@@ -62,7 +63,7 @@ impl Session {
     /// # Errors
     /// Nothing is recorded yet.
     pub fn mark(&self, text: &str) -> Result<()> {
-        self.recorder()?.mark(text);
+        self.tape()?.mark(text);
         Ok(())
     }
 
@@ -72,7 +73,7 @@ impl Session {
     /// Nothing is recorded yet.
     pub fn recording(&self) -> Result<Recording> {
         // The log first: its calls are then among those that are known.
-        let log = self.recorder()?.log();
+        let log = self.tape()?.log();
         let calls = self.calls.lock().clone();
         let mut recording = Recording::new(log, calls);
         recording.settings = self.settings.clone();
@@ -80,9 +81,9 @@ impl Session {
         Ok(recording)
     }
 
-    fn recorder(&self) -> Result<&Recorder> {
-        let recorder = self.recorder.get().map(AsRef::as_ref);
-        recorder.ok_or_else(|| Error::new(ErrorKind::Internal, "a session before its disk is open"))
+    fn tape(&self) -> Result<&Tape> {
+        let tape = self.tape.get().map(AsRef::as_ref);
+        tape.ok_or_else(|| Error::new(ErrorKind::Internal, "a session before its disk is open"))
     }
 
     /// Whether the disk has all of a range.
@@ -127,10 +128,10 @@ impl Session {
 impl Observer for Session {
     fn storage(&self, file: Arc<dyn Storage>) -> Result<Arc<dyn Storage>> {
         let recorder = Recorder::new(file);
-        let recorder = Arc::new(recorder.map_err(|error| Error::io("recording", error))?);
-        let known = self.recorder.set(recorder.clone());
+        let recorder = recorder.map_err(|error| Error::io("recording", error))?;
+        let known = self.tape.set(recorder.tape());
         known.map_err(|_| Error::new(ErrorKind::Internal, "a session records one disk"))?;
-        Ok(recorder)
+        Ok(Arc::new(recorder))
     }
 
     fn begin(&self, call: GuestCall<'_>) -> u64 {
@@ -140,16 +141,16 @@ impl Observer for Session {
             calls.push(call);
             calls.len() as u64 - 1
         };
-        if let Some(recorder) = self.recorder.get() {
-            recorder.begin(number);
+        if let Some(tape) = self.tape.get() {
+            tape.begin(number);
         }
         number
     }
 
     fn end(&self, number: u64, done: bool) {
         debug_assert!(to_usize(number) < self.calls.lock().len(), "a call that never began");
-        if let Some(recorder) = self.recorder.get() {
-            recorder.end(number, done);
+        if let Some(tape) = self.tape.get() {
+            tape.end(number, done);
         }
     }
 }

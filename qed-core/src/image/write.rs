@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use super::buffers::{Stream, total};
 use super::{DetectZeroes, Flags, Image};
 use crate::error::{Error, Result};
+use crate::meta::Rule;
 use crate::meta::plan::write::{Fill, WriteSegment};
 use crate::source::all_zero;
 use crate::storage::WriteFlags;
@@ -68,11 +69,16 @@ impl Image {
             plan.begin_moving();
             let fua = forced && plan.is_stable_in_place();
             stable &= fua;
-            for segment in &plan.segments {
-                self.write_segment(segment, &mut stream, fua)?;
-            }
+            let mut segments = plan.segments.iter();
+            let moved =
+                segments.try_for_each(|segment| self.write_segment(segment, &mut stream, fua));
+            let publishes = self.settings.rules.breaks(Rule::FailedDataDropsPlan);
             at += plan.length;
-            plan.publish();
+            // Unpublished, a plan takes back what it took (C17).
+            if moved.is_ok() || publishes {
+                plan.publish();
+            }
+            moved?;
         }
         Ok(stable)
     }

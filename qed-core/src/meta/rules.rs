@@ -52,13 +52,115 @@ pub enum Rule {
     Latch,
     /// C18: the header switches to what is stable already.
     SwitchAfterSync,
+    /// C1: a session's first flush syncs for what an earlier, killed one left.
+    FirstFlushSyncs,
+    /// C2: a data entry waits for the length, also where its cluster is fresh.
+    DataWaitsForLength,
+    /// C2, C11: a table's entry waits for the length.
+    TableWaitsForLength,
+    /// C3: what a scan finds unreferenced and stored is not fresh.
+    StoredIsNotFresh,
+    /// C4: data over what is not zeroes is ordered, also in fresh space.
+    OrderedOverData,
+    /// C4: reused space is ordered, also under zeroes.
+    OrderedReuse,
+    /// C5, C6: S1 covers what phase 2 writes.
+    SyncBetweenPhases,
+    /// C6: what S1 turned safe is written in phase 2.
+    PhaseTwoWrites,
+    /// C7: a flush syncs what phase 2 wrote.
+    SyncAfterPhaseTwo,
+    /// C7: a flush covers data written in place.
+    FlushCoversData,
+    /// C7: what a flush owes is fixed before phase 1.
+    DebtFixedAtCall,
+    /// C7: a forced write that changed the mapping is followed by a flush.
+    ForcedOwesMapping,
+    /// C9: an image that has landed releases only when a sync covers it.
+    ReleaseAfterSync,
+    /// C10: where a punch failed the space is reused, not fresh.
+    FailedPunchIsNotFresh,
+    /// C11: a table in reused space is ordered.
+    OrderReusedTables,
+    /// C13: the map's bit is set when the map and the cut are stable.
+    MapBeforeBit,
+    /// C13: the map's bit is gone from the disk before the first change.
+    ClearedBitIsStable,
+    /// C14: a cut leaves what an entry names.
+    CutKeepsEntries,
+    /// C16: a reused cluster is filled before what is written.
+    FillBefore,
+    /// C16: a reused cluster is filled behind what is written.
+    FillBehind,
+    /// C16: what is filled comes from the backing file where that shows.
+    FillFromBacking,
+    /// C16: what is filled is zeroes where zeroes hide the backing file.
+    FillZeroesAsZeroes,
+    /// C4: over a backing file a discard says zeroes.
+    DiscardHidesBacking,
+    /// C17: a failed data write drops its plan.
+    FailedDataDropsPlan,
+}
+
+impl Rule {
+    /// All of them.
+    #[cfg(feature = "rule-switches")]
+    pub const ALL: [Self; 47] = [
+        Self::FirstSync,
+        Self::LengthIsData,
+        Self::FreshnessDies,
+        Self::OrderedEntries,
+        Self::SafeValuesOnly,
+        Self::PhaseTwoCovered,
+        Self::FlushOwesOthersWrites,
+        Self::FlushAwaitsOthers,
+        Self::OneWriteInFlight,
+        Self::ReleaseByValue,
+        Self::RequestsHoldClusters,
+        Self::PunchAfterRelease,
+        Self::PunchedIsFreshAfterSync,
+        Self::InitialiseReusedTables,
+        Self::RepairBeforeGrowth,
+        Self::DamageStopsAllocation,
+        Self::ClearFreeMapFirst,
+        Self::DistrustForeignFreeMap,
+        Self::CutAfterFlush,
+        Self::ScanLeavesOutTouched,
+        Self::FillToTheEnd,
+        Self::Latch,
+        Self::SwitchAfterSync,
+        Self::FirstFlushSyncs,
+        Self::DataWaitsForLength,
+        Self::TableWaitsForLength,
+        Self::StoredIsNotFresh,
+        Self::OrderedOverData,
+        Self::OrderedReuse,
+        Self::SyncBetweenPhases,
+        Self::PhaseTwoWrites,
+        Self::SyncAfterPhaseTwo,
+        Self::FlushCoversData,
+        Self::DebtFixedAtCall,
+        Self::ForcedOwesMapping,
+        Self::ReleaseAfterSync,
+        Self::FailedPunchIsNotFresh,
+        Self::OrderReusedTables,
+        Self::MapBeforeBit,
+        Self::ClearedBitIsStable,
+        Self::CutKeepsEntries,
+        Self::FillBefore,
+        Self::FillBehind,
+        Self::FillFromBacking,
+        Self::FillZeroesAsZeroes,
+        Self::DiscardHidesBacking,
+        Self::FailedDataDropsPlan,
+    ];
 }
 
 /// Which rules hold: all of them, unless a test says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
     #[cfg(feature = "rule-switches")]
-    broken: u32,
+    broken: u64,
 }
 
 impl Rules {
@@ -67,7 +169,7 @@ impl Rules {
     #[must_use]
     pub(crate) fn breaks(self, rule: Rule) -> bool {
         #[cfg(feature = "rule-switches")]
-        return self.broken & (1 << rule as u32) != 0;
+        return self.broken & (1 << rule as u64) != 0;
         #[cfg(not(feature = "rule-switches"))]
         {
             let _ = rule;
@@ -79,7 +181,7 @@ impl Rules {
     #[cfg(feature = "rule-switches")]
     #[must_use]
     pub fn without(rule: Rule) -> Self {
-        Self { broken: 1 << rule as u32 }
+        Self { broken: 1 << rule as u64 }
     }
 
     /// Whether a rule is broken.

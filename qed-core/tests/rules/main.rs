@@ -10,6 +10,7 @@
 mod support;
 
 mod files;
+mod mutants;
 mod order;
 mod races;
 mod rig;

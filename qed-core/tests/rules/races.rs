@@ -58,3 +58,37 @@ fn c09_a_cluster_stays_while_a_request_holds_it() {
         rig.reads(5, C, C)
     });
 }
+
+#[test]
+fn c09_an_image_that_has_landed_releases_only_after_a_sync() {
+    // Cx: G0 is discarded in the midst of one flush; another writes its entry and has not synced;
+    // the first flush ends and gives X to G1: the old entry may still be what is on disk.
+    shows(Rule::ReleaseAfterSync, |rules| {
+        let rig = Rig::without_punch(rules);
+        rig.write(0, C);
+        rig.flush();
+        rig.flush();
+        rig.write(C, C);
+        let first_sync = rig.fault.hold(Trigger::on(CallKind::Sync));
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| rig.flush());
+            first_sync.wait();
+            rig.discard(0, C);
+            let landed = rig.fault.hold(Trigger::on(CallKind::Write).metadata(true).afterwards());
+            let second = scope.spawn(|| rig.flush());
+            landed.wait();
+            let second_sync = rig.fault.hold(Trigger::on(CallKind::Sync));
+            landed.release();
+            first_sync.release();
+            first.join().unwrap();
+            second_sync.wait();
+            // The first of these requests lets the epoch of the discard pass.
+            rig.write(3 * C, C);
+            rig.write(2 * C, C);
+            let judged = rig.judge();
+            second_sync.release();
+            second.join().unwrap();
+            judged
+        })
+    });
+}

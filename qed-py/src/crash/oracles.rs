@@ -134,12 +134,14 @@ fn ask(
     Err(PyTypeError::new_err(text))
 }
 
-/// An exception in one line.
+/// An exception in one line, the first of its text.
 fn told(py: Python<'_>, error: &PyErr) -> String {
     let name = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
     let text = error.value(py).str().map(|text| text.to_string()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { name } else { format!("{name}: {}", lines.join("; ")) }
+    match text.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Some(line) => format!("{name}: {line}"),
+        None => name,
+    }
 }
 
 /// The names of the oracles that judge images of the recording's format unless others are asked.

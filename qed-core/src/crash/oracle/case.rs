@@ -123,9 +123,17 @@ impl<'a> Case<'a> {
         };
         let mut found = [None, None];
         let end = self.subject.shape().map_or(u64::MAX, |shape| shape.size / SECTOR);
-        for sector in self.sectors(disk).range(..end) {
+        for sector in &self.sectors(disk) {
             let Subject { model, initial, .. } = self.subject;
-            let Some(how) = model.judge(*sector, disk.digest(*sector), self.t, initial) else {
+            let digest = disk.digest(*sector);
+            if *sector >= end {
+                // What a larger disk would show there (C16).
+                if ![0, disk.below().digest(*sector)].contains(&digest) {
+                    found[1] = Some(format!("foreign bytes past the disk's end, sector {sector}"));
+                }
+                continue;
+            }
+            let Some(how) = model.judge(*sector, digest, self.t, initial) else {
                 continue;
             };
             let slot = &mut found[usize::from(how == Wrong::Foreign)];

@@ -108,7 +108,7 @@ pub fn named(name: &str) -> Result<Arc<dyn Oracle>> {
         "durable" => Arc::new(Durable),
         "recovery" => Arc::new(Recovery),
         "life-goes-on" => Arc::new(LifeGoesOn),
-        "backing-untouched" => Arc::new(BackingUntouched::default()),
+        "backing-untouched" => Arc::new(BackingUntouched),
         "nested" => Arc::new(Nested::new(1)),
         "qemu" => Arc::new(Qemu::default()),
         _ => {

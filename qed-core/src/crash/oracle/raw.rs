@@ -67,11 +67,8 @@ impl Oracle for NoForeignData {
 }
 
 /// The backing file is byte for byte what it was when the run began to be judged.
-#[derive(Debug, Default)]
-pub struct BackingUntouched {
-    /// The digest of every piece, once it was read.
-    before: std::sync::OnceLock<u64>,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct BackingUntouched;
 
 impl BackingUntouched {
     fn digest(subject: &super::Subject) -> Result<u64, String> {
@@ -98,7 +95,7 @@ impl Oracle for BackingUntouched {
 
     fn begin(&self, subject: &super::Subject) -> Verdict {
         let now = Self::digest(subject)?;
-        if *self.before.get_or_init(|| now) == now {
+        if *subject.backing_before.get_or_init(|| now) == now {
             Ok(())
         } else {
             Err("the backing file has changed".to_owned())

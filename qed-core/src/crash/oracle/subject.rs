@@ -6,7 +6,7 @@ use crate::crash::medium::{Medium, SECTOR};
 use crate::crash::recording::{Below, GuestDisk, LogFormat, Recording};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A recording and what its guest may read.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Subject {
     pub spare: Vec<(u64, Vec<u8>)>,
     /// Bytes of a cluster; of a sector where there are none.
     pub cluster: u64,
+    /// The digest of the backing file, once it was read.
+    pub(super) backing_before: OnceLock<u64>,
 }
 
 /// Guest bytes written whole after a crash, at either end of the free space.
@@ -55,7 +57,8 @@ impl Subject {
         let model = GuestModel::new(cluster, &initial, calls, log);
         let size = shape.map_or(initial.medium.length(), |shape| shape.size);
         let spare = spare(size, cluster, &initial, &model);
-        Self { recording, initial, model, spare, cluster }
+        let backing_before = OnceLock::new();
+        Self { recording, initial, model, spare, cluster, backing_before }
     }
 
     /// The shape of the image, where the oracles of this crate can read it.

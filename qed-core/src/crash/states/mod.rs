@@ -16,5 +16,3 @@ pub use history::{Change, History, Window};
 pub use order::{Span, Survivors, Syncs, Version};
 pub use state::{Mode, State, split_name};
 pub use walk::Plan;
-
-use super::random::to_usize;

@@ -138,6 +138,7 @@ impl Maker {
             }
             let kind = if maker.random.once_in(2) { CallKind::Sync } else { CallKind::Write };
             let when = Trigger::on(kind).nth(1 + maker.random.below(2) as u64);
+            let when = if maker.random.once_in(2) { when } else { when.afterwards() };
             Step::During(Call::Flush, when, maker.some(1, 2, Self::change))
         }));
         steps

@@ -9,6 +9,7 @@ mod backing;
 mod faults;
 mod generate;
 mod image;
+mod profile;
 mod run;
 mod shrink;
 mod step;
@@ -18,6 +19,7 @@ pub use backing::PatternSource;
 pub use faults::{Fault, FaultKind, every_fault, judge_faults};
 pub use generate::{Shape, generate};
 pub use image::empty_image;
+pub use profile::{QUICK, quick};
 pub use shrink::{shrink, shrink_by};
 pub use step::Step;
 
@@ -47,6 +49,10 @@ pub struct Workload {
     pub punches: bool,
     /// Bytes of the backing file, where there is one.
     pub backing: Option<u64>,
+    /// Bytes of the file before the first step; 0: as many as the empty image has.
+    pub length: u64,
+    /// Words put into the empty image, by their place: what another writer left.
+    pub words: Vec<(u64, u64)>,
     /// How the image is opened; no part of the line.
     pub settings: ImageSettings,
     /// What is done.
@@ -64,6 +70,8 @@ impl Workload {
             unit: 512,
             punches: true,
             backing: None,
+            length: 0,
+            words: Vec::new(),
             settings: ImageSettings { background: false, ..ImageSettings::default() },
             steps,
         }
@@ -91,7 +99,15 @@ impl Workload {
     #[must_use]
     pub fn image(&self) -> Vec<u8> {
         let features = if self.backing.is_some() { 5 } else { 0 };
-        empty_image(self.cluster, self.table, self.size, features)
+        let mut bytes = empty_image(self.cluster, self.table, self.size, features);
+        bytes.resize(bytes.len().max(to_usize(self.length)), 0);
+        for (offset, word) in &self.words {
+            let at = to_usize(*offset);
+            if let Some(place) = bytes.get_mut(at..at.saturating_add(8)) {
+                place.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        bytes
     }
 
     /// What lies below the image.

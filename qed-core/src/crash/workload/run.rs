@@ -107,6 +107,10 @@ impl Runner {
                 self.below.fail(when.clone(), libc::EIO);
                 Ok(())
             }
+            Step::Deny(when) => {
+                self.above.fail(when.clone(), libc::EIO);
+                Ok(())
+            }
             Step::Shorten(when, bytes) => {
                 self.below.shorten(when.clone(), *bytes, libc::EIO);
                 Ok(())

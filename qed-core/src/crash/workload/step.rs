@@ -17,6 +17,8 @@ pub enum Step {
     During(Call, Trigger, Vec<Call>),
     /// From here on the disk fails where this strikes.
     Fail(Trigger),
+    /// From here on calls fail where this strikes, and the disk never hears of them.
+    Deny(Trigger),
     /// From here on the disk does so many bytes where this strikes, then fails.
     Shorten(Trigger, u64),
     /// The image is closed and opened again.
@@ -73,6 +75,7 @@ impl fmt::Display for Step {
                 write!(f, "during [{when}] {{{}}} {call}", inside.join(", "))
             }
             Self::Fail(when) => write!(f, "fail [{when}]"),
+            Self::Deny(when) => write!(f, "deny [{when}]"),
             Self::Shorten(when, bytes) => write!(f, "shorten {bytes} [{when}]"),
             Self::Reopen => f.write_str("reopen"),
             Self::Kill => f.write_str("kill"),
@@ -91,6 +94,7 @@ impl FromStr for Step {
             "kill" if rest.is_empty() => Self::Kill,
             "try" => Self::Try(made(rest)?),
             "fail" => Self::Fail(enclosed(rest, '[', ']').ok_or_else(wrong)?.0.parse()?),
+            "deny" => Self::Deny(enclosed(rest, '[', ']').ok_or_else(wrong)?.0.parse()?),
             "shorten" => {
                 let (bytes, when) = rest.split_once(' ').ok_or_else(wrong)?;
                 let when = enclosed(when, '[', ']').ok_or_else(wrong)?.0.parse()?;

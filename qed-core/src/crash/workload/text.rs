@@ -13,6 +13,10 @@ impl fmt::Display for Workload {
         if let Some(backing) = backing {
             write!(f, " backing={backing}")?;
         }
+        if self.length > 0 {
+            write!(f, " length={}", self.length)?;
+        }
+        self.words.iter().try_for_each(|(offset, word)| write!(f, " put={offset}:{word}"))?;
         let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
         write!(f, " | {}", steps.join("; "))
     }
@@ -27,8 +31,15 @@ impl FromStr for Workload {
         for word in head.split_whitespace() {
             let wrong = || Error::invalid(format!("{word:?} makes no sense in a workload"));
             let (name, value) = word.split_once('=').ok_or_else(wrong)?;
+            if name == "put" {
+                let (offset, word) = value.split_once(':').ok_or_else(wrong)?;
+                let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+                workload.words.push((number(offset)?, number(word)?));
+                continue;
+            }
             let value: u64 = value.parse().map_err(|_| wrong())?;
             match name {
+                "length" => workload.length = value,
                 "cluster" => workload.cluster = value,
                 "table" => workload.table = value,
                 "size" => workload.size = value,
@@ -51,7 +62,8 @@ impl Workload {
         let geometry = crate::format::Geometry::new(self.cluster, self.table)
             .map_err(|broken| Error::invalid(format!("a workload's image: {broken}")))?;
         let fits = self.size.is_multiple_of(512) && self.size <= geometry.max_image_size();
-        let bounded = self.cluster * (self.table + 1) <= 1 << 28 && self.size <= super::MOST_BYTES;
+        let bytes = (self.cluster * (self.table + 1)).max(self.length);
+        let bounded = bytes <= 1 << 28 && self.size <= super::MOST_BYTES;
         if fits && bounded && [512, 4096].contains(&self.unit) {
             return Ok(());
         }
@@ -67,13 +79,13 @@ mod tests {
     #[test]
     fn workloads_are_printed_and_parsed_back() {
         // Goal: a line is a whole workload. Method: every kind of step there and back.
-        let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 | \
-                    write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; \
+        let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 length=204800 put=16:7 | \
+                    write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; deny [punch ever]; \
                     shorten 512 [write metadata=0]; \
                     during [write after] {discard 0+4096, flush} write 8192+512 fill=07; flush";
         let workload: Workload = text.parse().unwrap();
         assert_eq!(workload.to_string(), text);
-        assert_eq!(workload.steps.len(), 8);
+        assert_eq!(workload.steps.len(), 9);
         for text in [
             "cluster=1 | ",
             "cluster=4096 often",

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 use crate::meta::commit::clock::Stamp;
+use crate::meta::rules::Rule;
 use crate::meta::tables::slice::{Needs, Phase, Slice};
 use crate::meta::{Meta, Trust};
 
@@ -24,14 +25,23 @@ impl Meta {
         let owed = self.unstable.all();
         // Fixed before phase 1: an entry that waits now and is zeroed after its slice's turn waits
         // no more, but what it says then has not been written either.
-        let waiting: Vec<Arc<Slice>> =
-            owed.iter().filter(|slice| slice.needs().wait.is_some()).cloned().collect();
+        let rules = self.settings.rules;
+        let waits = || owed.iter().filter(|slice| slice.needs().wait.is_some()).cloned();
+        let mut waiting: Vec<Arc<Slice>> = waits().collect();
         let mut needs = self.write_out(&owed, Phase::One)?;
-        needs.image = needs.image.max(Some(self.clock.newest_data()));
-        self.sync_for(needs)?;
-        if !waiting.is_empty() {
+        let idle = rules.breaks(Rule::FirstFlushSyncs) && !self.has_changes() && owed.is_empty();
+        if !rules.breaks(Rule::FlushCoversData) && !idle {
+            needs.image = needs.image.max(Some(self.clock.newest_data()));
+        }
+        self.sync_for_phase_two(needs)?;
+        if rules.breaks(Rule::DebtFixedAtCall) {
+            waiting = waits().collect();
+        }
+        if !waiting.is_empty() && !rules.breaks(Rule::PhaseTwoWrites) {
             let needs = self.write_out(&waiting, Phase::Two)?;
-            self.sync_for(Needs { image: needs.image, wait: None })?;
+            if !rules.breaks(Rule::SyncAfterPhaseTwo) {
+                self.sync_for(Needs { image: needs.image, wait: None })?;
+            }
         }
         // Somebody else's write of an entry this flush owes may have failed.
         self.check_latch()?;
@@ -63,6 +73,17 @@ impl Meta {
     fn sync_for(&self, needs: Needs) -> Result<()> {
         let newest: Option<Stamp> = needs.image.max(needs.wait);
         newest.map_or(Ok(()), |stamp| self.clock.sync_covering(stamp))
+    }
+
+    /// S1, unless a test breaks that rule.
+    fn sync_for_phase_two(&self, needs: Needs) -> Result<()> {
+        if !self.settings.rules.breaks(Rule::SyncBetweenPhases) {
+            return self.sync_for(needs);
+        }
+        self.clock.pretend_syncs(true);
+        let synced = self.sync_for(needs);
+        self.clock.pretend_syncs(false);
+        synced
     }
 
     /// Drops what has become stable and takes the clusters it frees.

@@ -66,8 +66,12 @@ impl Meta {
         if !run.fresh && !self.settings.rules.breaks(Rule::InitialiseReusedTables) {
             self.initialise(run, offset)?;
         }
-        let fresh = run.fresh || self.settings.rules.breaks(Rule::InitialiseReusedTables);
-        let unordered = fresh && self.space.is_durable(end, &self.clock);
+        let rules = self.settings.rules;
+        let fresh = run.fresh
+            || rules.breaks(Rule::InitialiseReusedTables)
+            || rules.breaks(Rule::OrderReusedTables);
+        let durable = rules.breaks(Rule::TableWaitsForLength);
+        let unordered = fresh && (durable || self.space.is_durable(end, &self.clock));
         let wait = if unordered { None } else { Some(self.clock.now()) };
         self.l1.add_table(offset);
         let word = L1Entry::Table(offset).encode();

@@ -115,10 +115,12 @@ impl WritePlan<'_> {
     /// Whether a forced write of this plan's data is stable as it stands: everything is in place,
     /// and every entry on the way there is stable in this session.
     pub(crate) fn is_stable_in_place(&self) -> bool {
-        self.entries.is_empty()
-            && self.segments.first().is_some_and(|segment| {
-                self.meta.is_mapping_stable(self.meta.guest_cluster(segment.offset))
-            })
+        let rules = self.meta.settings.rules;
+        rules.breaks(Rule::ForcedOwesMapping)
+            || self.entries.is_empty()
+                && self.segments.first().is_some_and(|segment| {
+                    self.meta.is_mapping_stable(self.meta.guest_cluster(segment.offset))
+                })
     }
 
     /// Makes the new mapping visible. All of the plan's data has been written.
@@ -134,7 +136,8 @@ impl WritePlan<'_> {
             .iter()
             .map(|new| {
                 let unordered = new.unordered || meta.settings.rules.breaks(Rule::OrderedEntries);
-                let durable = meta.space.is_durable(new.offset.get() + size, &meta.clock);
+                let durable = meta.space.is_durable(new.offset.get() + size, &meta.clock)
+                    || meta.settings.rules.breaks(Rule::DataWaitsForLength);
                 Change {
                     entry: new.entry,
                     word: new.offset.get(),
@@ -188,15 +191,19 @@ impl WritePlan<'_> {
                     let zeroes =
                         entry == L2Entry::Zero || base.reads_zero(start, start + size, whole)?;
                     let fill = Filling { start, fresh, zeroes, image_size: meta.image_size };
+                    let rules = meta.settings.rules;
                     let head = fill.part(meta, start, at);
+                    let head = head.filter(|_| !rules.breaks(Rule::FillBefore));
                     let tail = fill.part(meta, at + length, start + size);
+                    let tail = tail.filter(|_| !rules.breaks(Rule::FillBehind));
                     let file = FileOffset(place.get() + (at - start));
                     self.push(at, length, file, head, tail, true);
                     let entry = entry_of(cluster);
                     self.entries.push(NewEntry {
                         entry,
                         offset: place,
-                        unordered: fresh && zeroes,
+                        unordered: (fresh || meta.settings.rules.breaks(Rule::OrderedReuse))
+                            && (zeroes || meta.settings.rules.breaks(Rule::OrderedOverData)),
                     });
                 }
             }
@@ -283,6 +290,9 @@ impl Filling {
             to
         };
         let needed = from < to && !(self.fresh && self.zeroes);
-        needed.then_some(Fill { offset: from, length: to - from, from_backing: !self.zeroes })
+        let rules = meta.settings.rules;
+        let shows = !self.zeroes || rules.breaks(Rule::FillZeroesAsZeroes);
+        let from_backing = shows && !rules.breaks(Rule::FillFromBacking);
+        needed.then_some(Fill { offset: from, length: to - from, from_backing })
     }
 }

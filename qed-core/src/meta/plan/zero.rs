@@ -8,6 +8,7 @@ use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, Claimed};
 use crate::meta::plan::grace::Request;
 use crate::meta::plan::lookup::{Place, Segment, entry_of, extend_or_push};
+use crate::meta::rules::Rule;
 use crate::meta::tables::slice::{Change, SLICE_ENTRIES};
 
 /// What becomes of clusters that are allocated.
@@ -93,6 +94,9 @@ impl Meta {
     fn zero_entry(&self, cluster: GuestCluster) -> L2Entry {
         let start = self.geometry.guest_offset(cluster).get();
         match self.backing() {
+            Some(_) if self.settings.rules.breaks(Rule::DiscardHidesBacking) => {
+                L2Entry::Unallocated
+            }
             Some(backing) if start < backing.size() => L2Entry::Zero,
             _ => L2Entry::Unallocated,
         }

@@ -56,6 +56,9 @@ impl Meta {
             let cut = self.storage.set_len(length);
             cut.map_err(|error| Error::io("cutting the image file", error).at(length))?;
         }
+        if self.settings.rules.breaks(Rule::MapBeforeBit) {
+            return Ok(());
+        }
         self.clock.sync_now()
     }
 }

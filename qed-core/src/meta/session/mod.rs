@@ -90,7 +90,7 @@ impl Meta {
             })?;
         }
         if !rules.breaks(Rule::FirstSync) {
-            self.clock.sync_now()?;
+            self.first_sync()?;
         }
         if let Err(damage) = self.establish(&mut gate) {
             if damage.kind() == ErrorKind::Damaged {
@@ -102,6 +102,17 @@ impl Meta {
         drop(gate);
         self.start_background();
         Ok(())
+    }
+
+    /// The sync after which all that was read is stable (C1), and the map's bit gone (C13).
+    fn first_sync(&self) -> Result<()> {
+        if !self.settings.rules.breaks(Rule::ClearedBitIsStable) {
+            return self.clock.sync_now();
+        }
+        self.clock.pretend_syncs(true);
+        let synced = self.clock.sync_now();
+        self.clock.pretend_syncs(false);
+        synced
     }
 
     /// Passes the gate before any write at all, where the image is not trusted.

@@ -89,6 +89,9 @@ impl Space {
             let mut state = self.lock();
             match punched {
                 Ok(()) => state.punched.push((start, count, clock.now())),
+                Err(_) if self.rules.breaks(Rule::FailedPunchIsNotFresh) => {
+                    state.fresh.insert(start, count);
+                }
                 Err(_) => state.reused.insert(start, count),
             }
         }
@@ -118,6 +121,10 @@ impl Space {
             set.insert(start, count);
         }
         for (start, count) in stored.iter() {
+            if self.rules.breaks(Rule::StoredIsNotFresh) {
+                state.fresh.insert(start, count);
+                continue;
+            }
             self.freed(&mut state).insert(start, count);
         }
         state.scanned = true;
@@ -146,6 +153,9 @@ impl Space {
         let mut end = state.end;
         if let Some(start) = free.run_ending_at(end) {
             end = start.max(floor);
+        }
+        if self.rules.breaks(Rule::CutKeepsEntries) {
+            end = end.saturating_sub(1);
         }
         if end < state.end {
             free.remove_range(end, state.end - end);

@@ -138,7 +138,7 @@ impl Version {
         mut release: impl FnMut(u64),
     ) -> bool {
         let done = |progress: Progress| match progress {
-            Progress::Landed(stamp) => clock.covers(stamp),
+            Progress::Landed(stamp) => clock.covers(stamp) || rules.breaks(Rule::ReleaseAfterSync),
             _ => rules.breaks(Rule::ReleaseByValue),
         };
         self.retired.retain(|(word, progress)| {

@@ -1,0 +1,68 @@
+//! Every rule of the commit protocol, dropped or weakened: each such engine is caught.
+
+use qed_core::crash::oracle::by_name;
+use qed_core::crash::workload::quick;
+use qed_core::crash::{Plan, Workload};
+use qed_core::{ErrorKind, Rule, Rules};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Rules that take two threads, or an image which is damaged from the start: what an engine without
+/// them loses is shown by tests of this suite that bear their names.
+const BY_SCENARIO: [Rule; 7] = [
+    Rule::FlushOwesOthersWrites,
+    Rule::FlushAwaitsOthers,
+    Rule::OneWriteInFlight,
+    Rule::ReleaseAfterSync,
+    Rule::ScanLeavesOutTouched,
+    Rule::DamageStopsAllocation,
+    Rule::DistrustForeignFreeMap,
+];
+
+/// What the quick profile finds wrong with an engine of these rules, if anything: a state that fails,
+/// damage that the run itself meets, or an assertion of the engine's own.
+fn objection(workloads: &[Workload], rules: Rules) -> Option<String> {
+    let oracles = by_name(&qed_core::crash::oracle::DEFAULT).unwrap();
+    let plan = Plan { full: 7, samples: 30, ..Plan::default() };
+    workloads.iter().find_map(|workload| {
+        let mut workload = workload.clone();
+        workload.settings.rules = rules;
+        let run = || workload.explore(&plan, &oracles);
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            Err(_) => Some(format!("{workload}: the engine contradicts itself")),
+            Ok(Err(error)) if [ErrorKind::Corrupt, ErrorKind::Damaged].contains(&error.kind()) => {
+                Some(format!("{workload}: {error}"))
+            }
+            // A step that was to succeed did not: that is no state of a disk.
+            Ok(Err(_)) => None,
+            Ok(Ok(report)) => {
+                report.failures.first().map(|failure| format!("{workload}\n{failure}"))
+            }
+        }
+    })
+}
+
+#[test]
+fn every_mutant_is_killed_by_the_quick_profile() {
+    // Goal: the profile that every run of the tests walks would notice an engine without a rule.
+    // Method: the engine with all rules passes; with any one of them broken it does not.
+    let workloads = quick().unwrap();
+    assert_eq!(objection(&workloads, Rules::default()), None);
+    let mutants: Vec<Rule> =
+        Rule::ALL.into_iter().filter(|rule| !BY_SCENARIO.contains(rule)).collect();
+    let (next, alive) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(rule) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match objection(&workloads, Rules::without(*rule)) {
+                        Some(why) => println!("{rule:?}: {}", why.lines().next().unwrap()),
+                        None => alive.lock().unwrap().push(*rule),
+                    }
+                }
+            });
+        }
+    });
+    let alive = alive.into_inner().unwrap();
+    assert!(alive.is_empty(), "{} of {} mutants live: {alive:?}", alive.len(), mutants.len());
+}
