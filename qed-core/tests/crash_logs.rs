@@ -1,10 +1,12 @@
 //! Logs as files, and logs recorded from QEMU's drivers: what the explorer finds in them.
 //!
-//! `tests/data/crash/record.py` made the recordings; they are judged by the same oracles as libqed's
-//! own runs, those of qcow2 by QEMU's tools.
+//! `tests/data/crash/record.py` made the recordings; they are judged by the same oracles as
+//! libqed's own runs, those of qcow2 by QEMU's tools.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
+#[path = "support/qemu.rs"]
+mod qemu;
 mod support;
 
 use qed_core::crash::log::{Entries, Leniency, LoadOptions, flags, load, parse_workload, save};
@@ -17,9 +19,9 @@ use qed_core::crash::{
 };
 use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::{Event, Log, Operation};
+use qemu::has_tools;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use support::qemu::has_tools;
 use support::script::{Script, sectors, write};
 
 /// A backing file full of one byte.

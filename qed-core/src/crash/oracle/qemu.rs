@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 pub struct Qemu {
     /// States judged at once.
     pub jobs: usize,
-    /// Whether a repair is asked for (`qemu-img check -r all`); else an open for writing does what it
-    /// does by itself.
+    /// Whether a repair is asked for (`qemu-img check -r all`); else an open for writing does what
+    /// it does by itself.
     pub repair: bool,
     /// Where the images of a chain are looked for: the folder of the backing file that the image
     /// names, where that is no absolute path.
