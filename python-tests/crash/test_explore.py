@@ -163,7 +163,9 @@ def test_states_open_and_materialise(log: qc.Log, tmp_path: Path) -> None:
 
 
 def test_a_workload_is_a_line(tmp_path: Path) -> None:
-    line = "cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; discard 0+4096"
+    line = (
+        "cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; discard 0+4096"
+    )
     workload = qc.Workload(line)
     assert (str(workload), workload.steps) == (line, ["write 0+4096", "flush", "discard 0+4096"])
     assert pickle.loads(pickle.dumps(workload)) == workload
