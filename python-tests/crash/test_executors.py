@@ -14,6 +14,8 @@ import qed.crash as qc
 from qed.crash import _shards
 from qed.crash._plan import MODES, Plan
 
+BUDGET = qc.Budget(states=5000)
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> qc.Log:
@@ -57,7 +59,7 @@ def _processes() -> Executor:
 
 
 def test_a_shard_is_the_logs_digest_a_seed_and_a_range(log: qc.Log) -> None:
-    plan = Plan.of(MODES, 512, 5, qc.Budget())
+    plan = Plan.of(MODES, 512, 5, BUDGET)
     job = _shards.Job(log, plan, ("structure",))
     shards = job.shards()
     assert len(shards) > 1
@@ -72,9 +74,9 @@ def test_a_shard_is_the_logs_digest_a_seed_and_a_range(log: qc.Log) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_threads_find_the_same(log: qc.Log, workers: int) -> None:
-    alone = log.explore()
+    alone = log.explore(budget=BUDGET)
     with ThreadPoolExecutor(workers) as executor:
-        assert log.explore(executor=executor) == alone
+        assert log.explore(executor=executor, budget=BUDGET) == alone
         wrong = log.explore(executor=executor, oracles=[not_the_last])
     assert not wrong.ok
     assert wrong == log.explore(oracles=[not_the_last])
@@ -82,14 +84,14 @@ def test_threads_find_the_same(log: qc.Log, workers: int) -> None:
 
 def test_processes_find_the_same(log: qc.Log) -> None:
     with _processes() as executor:
-        assert log.explore(executor=executor) == log.explore()
+        assert log.explore(executor=executor, budget=BUDGET) == log.explore(budget=BUDGET)
 
 
 # Its own loops are closed late now and then, and say so in a warning.
 @pytest.mark.filterwarnings("default")
 def test_a_cluster_finds_the_same(log: qc.Log) -> None:
     with _cluster() as executor:
-        assert log.explore(executor=executor) == log.explore()
+        assert log.explore(executor=executor, budget=BUDGET) == log.explore(budget=BUDGET)
 
 
 def test_failures_come_in_the_order_of_the_walk(log: qc.Log) -> None:
@@ -105,4 +107,4 @@ def test_a_log_keeps_what_stands_below_it(log: qc.Log) -> None:
     # Goal: a worker judges against the same backing file. Method: through a pickle, and through a
     # file with and without it.
     again: qc.Log = pickle.loads(pickle.dumps(log))
-    assert again.explore() == log.explore()
+    assert again.explore() == log.explore(budget=BUDGET)

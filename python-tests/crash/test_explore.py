@@ -50,7 +50,7 @@ def test_modes_and_units_say_what_disorder_is_tried(log: qc.Log) -> None:
 def test_what_makes_no_sense_is_refused(log: qc.Log) -> None:
     for wrong in ({"unit": 1024}, {"modes": ()}, {"modes": {"often"}}, {"oracles": ["delphi"]}):
         with pytest.raises(qed.InvalidArgumentError):
-            log.explore(**wrong)  # type: ignore[arg-type]
+            log.explore(**wrong)
     with pytest.raises(TypeError, match="a name or a callable"):
         log.explore(oracles=[7])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="collection"):
@@ -171,7 +171,7 @@ def test_a_workload_is_a_line(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(workload)) == workload
     workload.explore().assert_ok()
     assert workload.record().digest == workload.record().digest
-    made = [qc.Workload.generate(7, shape=shape) for shape in ("plain", "faults")]  # type: ignore[arg-type]
+    made = [qc.Workload.generate(7, shape=shape) for shape in ("plain", "faults")]
     assert made[0] == qc.Workload.generate(7) != made[1]
     with pytest.raises(qed.InvalidArgumentError, match="makes no sense"):
         qc.Workload("| fly 0+1")

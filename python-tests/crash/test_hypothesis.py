@@ -1,5 +1,7 @@
 """Hypothesis's side: workloads that hold, and a machine in which the power fails."""
 
+from typing import Any, ClassVar
+
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -38,20 +40,22 @@ def test_calls_shrink_to_the_simplest() -> None:
     assert find(calls(), lambda call: call.startswith("discard"), settings=FEW) == "discard 0+512"
 
 
-class Unpunished(CrashMachine):
+class OnAnImage(CrashMachine):
     """Uses a QED image."""
 
 
 class OnARawDisk(CrashMachine):
     """Uses a raw disk in units of 4096 bytes, where only the view judges."""
 
-    options = {"format": "raw"}
+    options: ClassVar[dict[str, Any]] = {"format": "raw"}
     unit = 4096
     budget = qc.Budget(states=1)
 
 
-TestUnpunished = Unpunished.TestCase
-TestUnpunished.settings = settings(FEW, max_examples=8, stateful_step_count=15)
+TestOnAnImage = OnAnImage.TestCase
+TestOnAnImage.settings = settings(FEW, max_examples=8, stateful_step_count=15)
+TestOnARawDisk = OnARawDisk.TestCase
+TestOnARawDisk.settings = settings(FEW, max_examples=8, stateful_step_count=15)
 
 
 class Forgetful(CrashMachine):
