@@ -9,13 +9,13 @@
 mod qemu;
 mod support;
 
+use qed_core::Format;
 use qed_core::crash::log::{Entries, Leniency, LoadOptions, flags, load, parse_workload, save};
 use qed_core::crash::oracle::{Qemu, by_name, subject_by_qemu};
 use qed_core::crash::report::Barrier;
 use qed_core::crash::workload::{Shape, generate};
 use qed_core::crash::{
-    Call, Explorer, LogFormat, Medium, Panel, Plan, Recording, Report, Step, Subject, Workload,
-    Writer,
+    Call, Explorer, Medium, Panel, Plan, Recording, Report, Step, Subject, Workload, Writer,
 };
 use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::{Event, Log, Operation};
@@ -139,7 +139,7 @@ fn qed_over_a_backing_file_has_no_failure() {
 
 fn by_qemu(name: &str, plan: Plan) -> Report {
     let mut recording = recorded(name);
-    recording.format = LogFormat::Qcow2;
+    recording.format = Format::Qcow2;
     let subject = subject_by_qemu(recording, &Qemu::default()).unwrap();
     by_tools(&subject, plan, Qemu::default())
 }

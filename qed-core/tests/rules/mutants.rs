@@ -19,7 +19,8 @@ const BY_SCENARIO: [Rule; 7] = [
     Rule::DistrustForeignFreeMap,
 ];
 
-/// What the quick profile finds wrong with an engine of these rules: a state that fails, damage that the run itself meets, or an assertion of the engine's own.
+/// What the quick profile finds wrong with an engine of these rules: a state that fails, damage
+/// that the run itself meets, or an assertion of the engine's own.
 fn objection(workloads: &[Workload], rules: Rules) -> Option<String> {
     // What reads a state as it lies there is quick and mostly enough; what lives on in it is not.
     let quickly = by_oracles(workloads, rules, &["structure", "no-foreign-data", "durable"]);

@@ -10,8 +10,9 @@ use super::subject::Subject;
 use super::tools::{Folder, outcome, run};
 use super::{Oracle, Verdict};
 use crate::crash::medium::{Medium, SECTOR};
-use crate::crash::recording::{GuestDisk, LogFormat, Recording};
+use crate::crash::recording::{GuestDisk, Recording};
 use crate::error::{Error, Result};
+use crate::source::Format;
 use std::path::{Path, PathBuf};
 
 /// QEMU's tools: see the module.
@@ -42,7 +43,7 @@ impl Oracle for Qemu {
         true
     }
 
-    fn serves(&self, _: LogFormat) -> bool {
+    fn serves(&self, _: Format) -> bool {
         true
     }
 
