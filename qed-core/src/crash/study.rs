@@ -1,8 +1,8 @@
 //! A recording, understood once, as whoever explores it wants it: cut into shards that are the same
 //! for any number of workers, judged, replayed, and opened state by state.
 //!
-//! Marks are boundaries here: an oracle of one's own may be stricter behind each of them, so content
-//! that was judged before a mark is judged again behind it.
+//! Marks are boundaries here: an oracle of one's own may be stricter behind each of them, so what
+//! was judged before a mark is judged again behind it.
 
 use super::explore::{CrashState, Explorer, Judge, Report, Shard};
 use super::guest::Initial;
@@ -159,8 +159,8 @@ impl Study {
         self.marks().take_while(|(event, _)| *event < t).map(|(_, text)| text).collect()
     }
 
-    /// Whether the guest may read `bytes` at `offset`, a multiple of 512, after a crash at `t`: each
-    /// sector as it was when it was last stable, or as any call has made it since.
+    /// Whether the guest may read `bytes` at `offset`, a multiple of 512, after a crash at `t`:
+    /// each sector as it was when it was last stable, or as any call has made it since.
     ///
     /// # Errors
     /// A range that is not made of whole sectors.
