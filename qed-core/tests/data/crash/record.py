@@ -78,7 +78,7 @@ CASES = (
 
 
 def command(call: str) -> str:
-    """A call in the words of qemu-io."""
+    """Return a call in the words of qemu-io."""
     verb, *rest = call.split()
     if verb == "flush":
         return "flush"
@@ -95,7 +95,7 @@ def entries(log: Path) -> int:
 
 
 def record(case: Case, folder: Path, target: Path) -> None:
-    """Records one case."""
+    """Record one case."""
     image, log = folder / "image", folder / "log"
     create = ["qemu-img", "create", "-q", "-f", case.driver, "-o", case.options]
     if case.backing:
@@ -144,7 +144,7 @@ def record(case: Case, folder: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Records every case into this folder."""
+    """Record every case into this folder."""
     target = Path(__file__).resolve().parent
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
