@@ -78,7 +78,7 @@ CASES = (
 
 
 def command(call: str) -> str:
-    """Put a call into the words of qemu-io."""
+    """Return a call in the words of qemu-io."""
     verb, *rest = call.split()
     if verb == "flush":
         return "flush"
