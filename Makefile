@@ -64,7 +64,7 @@ format: setup ## Lets rustfmt and ruff lay the code out
 build: cargo ## The C library, optimised (target/release)
 	$(CARGO) build $(CARGO_FLAGS) --release -p qed-capi
 
-install: ## The C library, header and man page: make install PREFIX=/usr DESTDIR=...
+install: ## The C library, header and man pages: make install PREFIX=/usr DESTDIR=...
 	@# Under sudo there may be no cargo: then what `make build` left is installed.
 	if command -v $(CARGO) >/dev/null; then $(MAKE) build; fi
 	DESTDIR="$(DESTDIR)" qed-capi/install.sh "$(abspath $(PREFIX))"

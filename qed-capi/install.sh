@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs libqed for C: header, shared and static library, pkg-config file, CMake package and man
-# page.
+# Installs libqed for C: header, shared and static library, pkg-config file, CMake package and the
+# man pages, the command's as well.
 #
 #     qed-capi/install.sh PREFIX
 #
@@ -59,12 +59,14 @@ from_template() {
 }
 
 lib=$destdir$libdir
-install -d "$lib/pkgconfig" "$lib/cmake/libqed" "$destdir$includedir" "$destdir$mandir/man3"
+install -d "$lib/pkgconfig" "$lib/cmake/libqed" "$destdir$includedir" \
+    "$destdir$mandir/man1" "$destdir$mandir/man3"
 install -m 644 "$top/include/qed.h" "$destdir$includedir/qed.h"
 install -m 755 "$build/libqed.so" "$lib/libqed.so.$version"
 ln -sf "libqed.so.$version" "$lib/libqed.so.$soversion"
 ln -sf "libqed.so.$soversion" "$lib/libqed.so"
 install -m 644 "$build/libqed.a" "$lib/libqed.a"
+install -m 644 "$top/docs/qed.1" "$destdir$mandir/man1/qed.1"
 install -m 644 "$top/docs/libqed.3" "$destdir$mandir/man3/libqed.3"
 from_template libqed.pc.in "$lib/pkgconfig/libqed.pc"
 from_template libqedConfig.cmake.in "$lib/cmake/libqed/libqedConfig.cmake"

@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -79,6 +79,7 @@ const SOURCES: [&str; 10] = [
     "info.rs",
     "report.rs",
     "probe.rs",
+    "convert.rs",
 ];
 
 const INCLUDES: [&str; 4] = ["stdbool.h", "stddef.h", "stdint.h", "sys/uio.h"];
@@ -102,8 +103,8 @@ const PREAMBLE: &str = r#"/*
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it. No callback runs under a lock. An image that is
  *            changed has a thread of its own, "qed-background", from the first change to
- *            qed_image_close; it takes no signals. The
- *            library installs no signal handlers.
+ *            qed_image_close, and qed_convert and qed_compare have theirs while they run; they
+ *            take no signals. The library installs no signal handlers.
  * fork       A child is refused its parent's images (-EINVAL), and may open its own. Options and
  *            reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.

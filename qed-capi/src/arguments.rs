@@ -19,7 +19,16 @@ use std::path::Path;
 /// `pointer` is NULL or a C string that outlives the result.
 pub(crate) unsafe fn path<'a>(pointer: *const c_char) -> Result<&'a Path> {
     // SAFETY: the caller's promise.
-    Ok(Path::new(OsStr::from_bytes(unsafe { bytes(pointer, "path") }?)))
+    unsafe { named_path(pointer, "path") }
+}
+
+/// One of several paths: any bytes but NUL.
+///
+/// # Safety
+/// As for [`path`].
+pub(crate) unsafe fn named_path<'a>(pointer: *const c_char, argument: &str) -> Result<&'a Path> {
+    // SAFETY: the caller's promise.
+    Ok(Path::new(OsStr::from_bytes(unsafe { bytes(pointer, argument) }?)))
 }
 
 /// A text: UTF-8.

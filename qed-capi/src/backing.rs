@@ -15,8 +15,8 @@ pub const LIBQED_HAVE_BACKING: c_int = 1;
 
 /// Adds a backing file to be opened: the first is that of the image, the next that of the first,
 /// and so on; the names in the images are then not looked at, and there must be as many as the
-/// images need. format is "raw", "qed" or "qcow2"; NULL leaves it to what the image above says, then to the
-/// magic.
+/// images need. format is "raw", "qed" or "qcow2"; NULL leaves it to what the image above says,
+/// then to the magic.
 ///
 /// Ownership: path and format are copied. Threads: any.
 /// Errors: -EINVAL: an unknown format. The file is opened, and may fail, when an image is.

@@ -72,10 +72,10 @@ pub unsafe extern "C" fn qed_image_create_fd(
 }
 
 /// Opens an image for reading and writing: a QED image, or a disk of the format that the option
-/// "format" names (qed, qcow2, raw; never guessed). With the option "read_only" it is opened for reading alone. The
-/// image is locked against other processes as QEMU locks it, unless the option "lock" is off.
-/// Backing files are opened as the option "backing_policy" allows: deny, beneath (the default: a
-/// name that stays inside the image's own directory) or follow.
+/// "format" names (qed, qcow2, raw; never guessed). With the option "read_only" it is opened for
+/// reading alone. The image is locked against other processes as QEMU locks it, unless the option
+/// "lock" is off. Backing files are opened as the option "backing_policy" allows: deny, beneath
+/// (the default: a name that stays inside the image's own directory) or follow.
 ///
 /// Ownership: *out is written on success only; close it with qed_image_close. options may be NULL
 /// and is not kept. Threads: any.

@@ -49,8 +49,8 @@ pub struct qed_info {
     pub backing_name_length: u32,
     /// 1 where the backing file is a raw disk, never to be probed, else 0.
     pub backing_raw: u32,
-    /// The format of the image file, one of QED_FORMAT_*. What a format does not have is 0: only QED
-    /// images have tables and features here, raw disks have no clusters.
+    /// The format of the image file, one of QED_FORMAT_*. What a format does not have is 0: only
+    /// QED images have tables and features here, raw disks have no clusters.
     pub format: u32,
     /// The format of the backing file where the image names it, else QED_FORMAT_UNKNOWN.
     pub backing_format: u32,

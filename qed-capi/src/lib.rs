@@ -13,6 +13,7 @@
 
 mod arguments;
 pub mod backing;
+pub mod convert;
 pub mod extents;
 mod fork;
 mod guard;

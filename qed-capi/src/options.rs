@@ -6,8 +6,8 @@ use crate::guard::status;
 use crate::handle::{self, Handle};
 use parking_lot::Mutex;
 use qed_core::{
-    BackingPolicy, BackingSource, CreateOptions, Error, NamedOptions, OpenOptions, OptionValue,
-    Result,
+    BackingPolicy, BackingSource, ComparePlan, ConvertPlan, CreateOptions, Error, NamedOptions,
+    OpenOptions, OptionValue, Result,
 };
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::OwnedFd;
@@ -129,6 +129,38 @@ pub(crate) unsafe fn to_open(options: *const qed_options) -> Result<OpenOptions>
     unsafe { handle::get(options) }?.lock().to_open()
 }
 
+/// What converting takes; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_convert(options: *const qed_options) -> Result<ConvertPlan> {
+    if options.is_null() {
+        return NamedOptions::new().to_convert();
+    }
+    // SAFETY: the caller's promise.
+    let options = unsafe { handle::get(options) }?.lock();
+    let mut plan = options.named.to_convert()?;
+    options.give_backing(&mut plan.source)?;
+    Ok(plan)
+}
+
+/// What comparing takes; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_compare(options: *const qed_options) -> Result<ComparePlan> {
+    if options.is_null() {
+        return NamedOptions::new().to_compare();
+    }
+    // SAFETY: the caller's promise.
+    let options = unsafe { handle::get(options) }?.lock();
+    if options.directory.is_some() || !options.chain.is_empty() {
+        let text = "comparing takes no backing files of the caller's: open the disks by themselves";
+        return Err(Error::invalid(text));
+    }
+    options.named.to_compare()
+}
+
 /// What creating takes; NULL stands for the defaults.
 ///
 /// # Safety
@@ -144,8 +176,14 @@ pub(crate) unsafe fn to_create(options: *const qed_options) -> Result<CreateOpti
 impl Options {
     fn to_open(&self) -> Result<OpenOptions> {
         let mut options = self.named.to_open()?;
+        self.give_backing(&mut options)?;
+        Ok(options)
+    }
+
+    /// Puts the backing files that the caller gave in the place of the policy.
+    fn give_backing(&self, options: &mut OpenOptions) -> Result<()> {
         let given = match (&self.directory, self.chain.is_empty()) {
-            (None, true) => return Ok(options),
+            (None, true) => return Ok(()),
             (Some(directory), true) => BackingPolicy::BeneathDirectory(directory.clone()),
             (None, false) => BackingPolicy::Chain(self.chain.clone()),
             (Some(_), false) => {
@@ -159,7 +197,7 @@ impl Options {
             return Err(Error::invalid(text));
         }
         options.backing = given;
-        Ok(options)
+        Ok(())
     }
 
     fn to_create(&self) -> Result<CreateOptions> {

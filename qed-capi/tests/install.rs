@@ -24,6 +24,7 @@ fn destdir_receives_every_file_and_is_named_in_none() {
         "lib/pkgconfig/libqed.pc",
         "lib/cmake/libqed/libqedConfig.cmake",
         "lib/cmake/libqed/libqedConfigVersion.cmake",
+        "share/man/man1/qed.1",
         "share/man/man3/libqed.3",
     ] {
         let bytes = std::fs::read(usr.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));

@@ -16,6 +16,7 @@ pub mod source;
 pub mod storage;
 mod sync;
 
+pub use chain::qcow2;
 pub use chain::{
     AskBacking, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH, Disk, DiskInfo,
     GuestCall, Layer, LayerName, LockMode, MAX_DEPTH, Observer, OpenOptions, inspect, inspect_file,
@@ -26,8 +27,11 @@ pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
 };
 pub use meta::{Rule, Rules, Trust};
+pub use ops::bench;
 pub use ops::{
-    CheckReport, CreateOptions, CreateSpec, NamedOptions, OptionValue, check, check_file,
-    check_storage, create, create_file, format_storage, parse_size,
+    CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
+    ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
+    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, check, check_file,
+    check_storage, compare, convert, create, create_file, format_storage, layout, parse_size,
 };
-pub use source::{Extent, ExtentKind, Extents, Format};
+pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -225,7 +225,7 @@ fn what_is_illegal_leaves_nothing_behind() {
         (named("a\0b", raw, Some(512)), ErrorKind::InvalidArgument, "NUL byte at 1"),
         (named("base.raw", None, None), ErrorKind::InvalidArgument, "backing_format=raw"),
         (named("base.raw", None, Some(512)), ErrorKind::InvalidArgument, "backing_format=raw"),
-        (named("base.qcow2", None, None), ErrorKind::Unsupported, "qcow2"),
+        (named("base.qcow2", None, None), ErrorKind::Corrupt, "qcow2"),
         (named("broken.qed", None, None), ErrorKind::Corrupt, "too short"),
         (named("missing", None, Some(512)), ErrorKind::NotFound, "missing"),
         (named("missing", raw, None), ErrorKind::NotFound, "missing"),

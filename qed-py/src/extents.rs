@@ -37,7 +37,7 @@ struct State {
 }
 
 /// What has runs, inside the engine.
-trait Runs {
+pub(crate) trait Runs {
     fn size(&self) -> u64;
     fn runs(&self, offset: u64, length: u64) -> Result<qed_core::Extents<'_>>;
 }
@@ -77,7 +77,7 @@ impl Extents {
 
 impl Owner {
     /// Runs `work` on what the engine has, detached from the interpreter.
-    fn with<T: Send>(
+    pub(crate) fn with<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&dyn Runs) -> Result<T> + Send,

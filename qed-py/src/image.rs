@@ -17,6 +17,8 @@ use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use qed_core::{Disk, Flags, Result};
+use std::cell::RefCell;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An open image.
@@ -42,9 +44,59 @@ impl Image {
     ) -> PyResult<T> {
         detached(py, || {
             self.birth.check()?;
-            let engine = self.engine.read();
+            // A progress function may use the images of the call that it is called by, also while
+            // another thread waits to close them.
+            let engine = self.engine.read_recursive();
             work(engine.as_ref().ok_or_else(|| errors::closed("image"))?)
         })
+    }
+
+    /// Runs long `work` on several engines, detached from the interpreter. Until it returns, this
+    /// thread cannot close the images.
+    pub(crate) fn with_all<T: Send>(
+        py: Python<'_>,
+        images: &[&Self],
+        work: impl FnOnce(&[&Disk]) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        detached(py, || {
+            images.iter().try_for_each(|image| image.birth.check())?;
+            let engines: Vec<_> =
+                images.iter().map(|image| image.engine.read_recursive()).collect();
+            let disks = engines
+                .iter()
+                .map(|engine| engine.as_ref().ok_or_else(|| errors::closed("image")))
+                .collect::<Result<Vec<_>>>()?;
+            let _lent = Lent::new(images);
+            work(&disks)
+        })
+    }
+
+    fn is_lent(&self) -> bool {
+        LENT.with_borrow(|lent| lent.contains(&ptr::from_ref(self).addr()))
+    }
+}
+
+thread_local! {
+    /// Where the images are that long calls of this thread work on.
+    static LENT: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes what a long call works on, for what is called back by it.
+struct Lent(usize);
+
+impl Lent {
+    fn new(images: &[&Image]) -> Self {
+        LENT.with_borrow_mut(|lent| {
+            let before = lent.len();
+            lent.extend(images.iter().map(|image| ptr::from_ref(*image).addr()));
+            Self(before)
+        })
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        LENT.with_borrow_mut(|lent| lent.truncate(self.0));
     }
 }
 
@@ -214,6 +266,10 @@ impl Image {
 
     /// Flushes and closes; waits for calls of other threads. Twice is harmless.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_lent() {
+            let text = "the image cannot be closed by the progress function of a call that uses it";
+            return Err(errors::invalid(py, text));
+        }
         self.closed.store(true, Ordering::Release);
         if !self.birth.is_here() {
             return Ok(());

@@ -7,9 +7,11 @@
 
 mod arguments;
 mod backing;
+mod bench;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
+mod convert;
 mod crash;
 #[allow(unsafe_code)]
 mod descriptor;
@@ -19,7 +21,9 @@ mod fork;
 mod functions;
 mod image;
 mod layer;
+mod layout;
 mod options;
+mod progress;
 mod results;
 
 use pyo3::prelude::*;
@@ -27,6 +31,10 @@ use pyo3::prelude::*;
 /// The native half of the package `qed`.
 #[pymodule(gil_used = false)]
 mod _qed {
+    #[pymodule_export]
+    use crate::bench::bench;
+    #[pymodule_export]
+    use crate::convert::{compare, convert};
     #[pymodule_export]
     use crate::crash::log::CrashLog;
     #[pymodule_export]
@@ -51,8 +59,13 @@ mod _qed {
     use crate::image::Image;
     #[pymodule_export]
     use crate::layer::Layer;
+    #[pymodule_export]
+    use crate::layout::layout;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    const BENCH_MAX_IN_FLIGHT: u64 = qed_core::bench::MAX_IN_FLIGHT;
 }

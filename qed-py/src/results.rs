@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
-use qed_core::{CheckReport, DiskInfo, Extent, ExtentKind, Format, LayerName};
+use qed_core::qcow2::Qcow2Info;
+use qed_core::{CheckReport, Difference, DiskInfo, Extent, ExtentKind, Format, LayerName};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -28,7 +29,23 @@ pub(crate) fn info<'py>(py: Python<'py>, info: &DiskInfo) -> PyResult<Bound<'py,
     fields.set_item("file_length", info.file_length)?;
     fields.set_item("disk_usage", info.disk_usage)?;
     fields.set_item("read_only", info.read_only)?;
+    fields.set_item("qcow2", info.qcow2.as_ref().map(|info| qcow2(py, info)).transpose()?)?;
     CLASS.import(py, "qed._results", "Info")?.call((), Some(&fields))
+}
+
+/// `qed.Qcow2Info`.
+fn qcow2<'py>(py: Python<'py>, info: &Qcow2Info) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let fields = PyDict::new(py);
+    fields.set_item("compat", info.compat())?;
+    fields.set_item("compression_type", info.compression.name())?;
+    fields.set_item("refcount_bits", info.refcount_bits)?;
+    fields.set_item("lazy_refcounts", info.has_lazy_refcounts())?;
+    fields.set_item("dirty", info.is_dirty())?;
+    fields.set_item("corrupt", info.is_corrupt())?;
+    fields.set_item("extended_l2", info.has_extended_l2())?;
+    fields.set_item("snapshots", info.snapshots)?;
+    CLASS.import(py, "qed._results", "Qcow2Info")?.call((), Some(&fields))
 }
 
 /// `qed.Extent`.
@@ -53,6 +70,24 @@ pub(crate) fn layers<'py>(py: Python<'py>, layers: &[LayerName]) -> PyResult<Bou
     });
     let names = names.collect::<PyResult<Vec<_>>>()?;
     Ok(PyList::new(py, names)?.into_any())
+}
+
+/// `qed.Comparison`; a difference of sizes begins where the `shorter` disk ends.
+pub(crate) fn comparison<'py>(
+    py: Python<'py>,
+    found: Option<Difference>,
+    shorter: u64,
+) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let (reason, offset) = match found {
+        None => (None, None),
+        Some(Difference::Content { offset }) => (Some("content"), Some(offset)),
+        Some(Difference::Allocation { offset }) => (Some("allocation"), Some(offset)),
+        // A size, or what a later engine tells apart.
+        Some(_) => (Some("size"), Some(shorter)),
+    };
+    let class = CLASS.import(py, "qed._results", "Comparison")?;
+    class.call1((found.is_none(), reason, offset))
 }
 
 /// `qed.CheckReport`.

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use super::observe::{GuestCall, Observer};
 use super::open::open_chain;
 use super::options::OpenOptions;
+use super::qcow2::{Qcow2Disk, Qcow2Info};
 use super::raw::RawDisk;
 use crate::error::{Error, Result};
 use crate::image::{BackingInfo, Flags, Image, ImageSettings, Info};
-use crate::source::{Extent, Extents, Format, Source, check_range};
+use crate::source::{Extent, Extents, Format, Source, Target, check_range};
 use crate::storage::Storage;
 
 /// An open disk. Every method may be called from any number of threads at once.
@@ -30,6 +31,7 @@ pub struct Disk {
 #[derive(Debug)]
 pub(super) enum Driver {
     Qed(Image),
+    Qcow2(Qcow2Disk),
     Raw(RawDisk),
 }
 
@@ -38,6 +40,7 @@ macro_rules! pass {
     ($disk:expr, $inner:ident => $call:expr) => {
         match &$disk.driver {
             Driver::Qed($inner) => $call,
+            Driver::Qcow2($inner) => $call,
             Driver::Raw($inner) => $call,
         }
     };
@@ -74,6 +77,8 @@ pub struct DiskInfo {
     pub read_only: bool,
     /// What only a QED image has.
     pub qed: Option<Info>,
+    /// What only a qcow2 image has.
+    pub qcow2: Option<Qcow2Info>,
 }
 
 impl Disk {
@@ -131,6 +136,7 @@ impl Disk {
     pub fn format(&self) -> Format {
         match &self.driver {
             Driver::Qed(_) => Format::Qed,
+            Driver::Qcow2(_) => Format::Qcow2,
             Driver::Raw(_) => Format::Raw,
         }
     }
@@ -152,14 +158,14 @@ impl Disk {
     pub fn image(&self) -> Option<&Image> {
         match &self.driver {
             Driver::Qed(image) => Some(image),
-            Driver::Raw(_) => None,
+            Driver::Qcow2(_) | Driver::Raw(_) => None,
         }
     }
 
     pub(super) fn into_image(self) -> Option<Image> {
         match self.driver {
             Driver::Qed(image) => Some(image),
-            Driver::Raw(_) => None,
+            Driver::Qcow2(_) | Driver::Raw(_) => None,
         }
     }
 
@@ -236,6 +242,7 @@ impl Disk {
         let Self { driver, observer, .. } = self;
         observe(observer.as_deref(), GuestCall::Flush, || match driver {
             Driver::Qed(image) => image.close(),
+            Driver::Qcow2(disk) => disk.close(),
             Driver::Raw(disk) => disk.close(),
         })
     }
@@ -271,6 +278,7 @@ impl Disk {
     pub fn info(&self) -> Result<DiskInfo> {
         match &self.driver {
             Driver::Qed(image) => Ok(image.info()?.into()),
+            Driver::Qcow2(disk) => disk.info(),
             Driver::Raw(disk) => disk.info(),
         }
     }
@@ -318,6 +326,35 @@ impl Source for Disk {
     }
 }
 
+impl Target for Disk {
+    fn size(&self) -> u64 {
+        Disk::size(self)
+    }
+
+    fn granule(&self) -> u64 {
+        match &self.driver {
+            Driver::Qed(image) => image.cluster_size(),
+            Driver::Qcow2(disk) => disk.cluster_size(),
+            Driver::Raw(_) => RAW_GRANULE,
+        }
+    }
+
+    fn write(&self, buffer: &[u8], offset: u64) -> Result<()> {
+        self.pwrite(buffer, offset, Flags::NONE)
+    }
+
+    fn write_zeroes(&self, offset: u64, length: u64) -> Result<()> {
+        Disk::write_zeroes(self, offset, length, Flags::MAY_UNMAP)
+    }
+
+    fn flush(&self) -> Result<()> {
+        Disk::flush(self)
+    }
+}
+
+/// The blocks in which most file systems keep a raw file.
+const RAW_GRANULE: u64 = 4096;
+
 impl From<Info> for DiskInfo {
     fn from(info: Info) -> Self {
         Self {
@@ -330,6 +367,7 @@ impl From<Info> for DiskInfo {
             disk_usage: info.disk_usage,
             read_only: info.read_only,
             qed: Some(info),
+            qcow2: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::disk::{Disk, Driver, LayerName};
 use super::file::{Access, FileId, check_file};
 use super::options::{LockMode, OpenOptions};
 use super::probe::probe_storage;
+use super::qcow2::{self, Qcow2Disk};
 use super::raw::RawDisk;
 use super::resolve::{Found, Whereabouts};
 use crate::error::{Error, ErrorKind, Result};
@@ -84,7 +85,7 @@ impl Link {
         let backing = match format {
             Format::Raw => None,
             Format::Qed => read_backing_info(&*storage)?,
-            Format::Qcow2 => return Err(qcow2_backing()),
+            Format::Qcow2 => qcow2::read_backing_info(&*storage)?,
         };
         Ok(Self { whereabouts, id, backing, format, storage })
     }
@@ -120,7 +121,13 @@ pub(super) fn driver(
 ) -> Result<Driver> {
     Ok(match format {
         Format::Raw => Driver::Raw(RawDisk::new(storage, settings, path)?),
-        Format::Qcow2 => return Err(qcow2_backing()),
+        Format::Qcow2 => {
+            let disk = Qcow2Disk::from_storage(storage, below, settings)?;
+            Driver::Qcow2(match path {
+                Some(path) => disk.named(path.to_path_buf()),
+                None => disk,
+            })
+        }
         Format::Qed => {
             let image = Image::from_storage(storage, below, settings)?;
             Driver::Qed(match path {
@@ -129,6 +136,25 @@ pub(super) fn driver(
             })
         }
     })
+}
+
+/// The disk in `storage`, which no other process knows yet, over `below` in the place of whatever
+/// it names as its backing file. Its errors name `path`.
+///
+/// # Errors
+/// What building it finds.
+pub(crate) fn open_new(
+    storage: Arc<dyn Storage>,
+    id: FileId,
+    format: Format,
+    path: &Path,
+    below: Option<Arc<dyn Source>>,
+    settings: ImageSettings,
+) -> Result<Disk> {
+    let whereabouts = Whereabouts { path: Some(path.into()), ..Whereabouts::default() };
+    let link = Link::new(whereabouts, id, format, storage)?;
+    let name = link.name();
+    link.into_disk(below, vec![name], settings)
 }
 
 /// How a file is used under a cache mode.
@@ -171,9 +197,4 @@ fn recognised(storage: &dyn Storage) -> Result<Format> {
              is raw; an explicit chain with backing_format=raw would allow it",
         )
     })
-}
-
-/// The answer to a qcow2 backing file.
-pub(crate) fn qcow2_backing() -> Error {
-    Error::new(ErrorKind::Unsupported, "qcow2 backing files are not built in yet")
 }

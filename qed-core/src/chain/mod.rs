@@ -14,6 +14,7 @@ mod open;
 mod options;
 mod policy;
 mod probe;
+pub mod qcow2;
 mod raw;
 mod resolve;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
@@ -21,7 +22,7 @@ pub(crate) mod sys;
 
 pub use disk::{Disk, DiskInfo, LayerName};
 pub use layer::{Layer, inspect, inspect_file};
-pub(crate) use link::{Purpose, file_mode, lock_and_wrap, qcow2_backing};
+pub(crate) use link::{Purpose, file_mode, lock_and_wrap, open_new};
 pub use observe::{GuestCall, Observer};
 pub use open::{open, open_file};
 pub use options::{DEFAULT_MAX_DEPTH, LockMode, MAX_DEPTH, OpenOptions};

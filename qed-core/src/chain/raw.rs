@@ -141,6 +141,7 @@ impl RawDisk {
             disk_usage: usage,
             read_only: self.settings.read_only,
             qed: None,
+            qcow2: None,
         })
     }
 

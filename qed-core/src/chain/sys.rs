@@ -89,3 +89,25 @@ pub(crate) fn rename_exclusive(from: &Path, to: &Path) -> io::Result<()> {
     };
     if renamed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Waits at most `timeout_ms` for `file` to have bytes or an end to read (`POLLIN`) or room to
+/// write into (`POLLOUT`); whether a call would find out something now. Regular files always are.
+///
+/// # Errors
+/// What the operating system reports.
+pub(crate) fn poll(file: &File, events: i16, timeout_ms: i32) -> io::Result<bool> {
+    let mut asked = libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 };
+    // SAFETY: one pollfd is there, and outlives the call.
+    let ready = unsafe { libc::poll(&raw mut asked, 1, timeout_ms) };
+    if ready >= 0 {
+        return Ok(ready > 0);
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
+}
+
+/// Asks for a pipe that holds `bytes`; where the system gives less, the pipe stays as it is.
+pub(crate) fn enlarge_pipe(file: &File, bytes: i32) {
+    // SAFETY: F_SETPIPE_SZ passes no memory.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}

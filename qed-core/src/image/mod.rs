@@ -81,6 +81,11 @@ impl Image {
         self.meta.image_size
     }
 
+    /// Bytes in a cluster.
+    pub(crate) fn cluster_size(&self) -> u64 {
+        self.meta.geometry.cluster_size()
+    }
+
     /// Whether the image was opened read-only.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

@@ -14,12 +14,11 @@ use std::path::{Path, PathBuf};
 
 use format::cut_off;
 pub use format::{CreateSpec, format_storage};
-use place::Place;
+use place::{Place, Temporary};
 
 use crate::chain::file::{Access, FileId, check_file, open_path};
-use crate::chain::{
-    LockMode, Purpose, directory_of, file_mode, lock_and_wrap, probe_storage, qcow2_backing,
-};
+use crate::chain::qcow2::{self, Qcow2CreateSpec, format_qcow2};
+use crate::chain::{LockMode, Purpose, directory_of, file_mode, lock_and_wrap, probe_storage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{DEFAULT_CLUSTER_SIZE, DEFAULT_TABLE_SIZE, Geometry};
 use crate::image::{CacheMode, read_header};
@@ -27,14 +26,15 @@ use crate::source::Format;
 use crate::storage::{FileStorage, ImageLock, Storage};
 
 /// What a new disk is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CreateOptions {
     /// The new file's format.
     pub format: Format,
     /// Guest bytes, rounded up to 512; the backing file's size where it is not given.
     pub size: Option<u64>,
-    /// Bytes in a cluster: a power of two from 4 KiB to 64 MiB; 64 KiB where it is not given.
+    /// Bytes in a cluster: a power of two from 4 KiB to 64 MiB (qcow2: from 512 to 2 MiB); 64 KiB
+    /// where it is not given.
     pub cluster_size: Option<u64>,
     /// Clusters in a table: a power of two from 1 to 16; 4 where it is not given.
     pub table_size: Option<u64>,
@@ -64,23 +64,38 @@ pub struct CreateOptions {
 /// [`ErrorKind::AlreadyExists`], [`ErrorKind::Locked`] where a process uses the image to be
 /// replaced or writes to the backing file; what the operating system reports.
 pub fn create(path: impl AsRef<Path>, options: &CreateOptions) -> Result<()> {
-    let path = path.as_ref();
-    create_at(path, options).map_err(|error| error.in_file(path))
+    create_filled(path.as_ref(), options, |_| Ok(()))
 }
 
-fn create_at(path: &Path, options: &CreateOptions) -> Result<()> {
-    let shape = Shape::of(options)?;
-    let place = if options.overwrite {
-        Place::overwriting(path, options.lock)?
-    } else {
-        Place::exclusive(path)?
+/// Creates an image as [`create`] does, and has `fill` put something into its file, and make that
+/// stable, before the file appears at `path`. Where `fill` fails nothing appears.
+///
+/// # Errors
+/// As [`create`]; what `fill` reports.
+pub(super) fn create_filled(
+    path: &Path,
+    options: &CreateOptions,
+    fill: impl FnOnce(&File) -> Result<()>,
+) -> Result<()> {
+    let named = |error: Error| error.in_file(path);
+    Shape::of(options).map_err(named)?;
+    let place = match options.overwrite {
+        true => Place::overwriting(path, options.lock),
+        false => Place::exclusive(path),
     };
+    let place = place.map_err(named)?;
+    let temporary = begin(path, &place, options).map_err(named)?;
+    fill(temporary.file())?;
+    temporary.put(options.cache != CacheMode::Unsafe).map_err(named)
+}
+
+/// The new image under a name of its own.
+fn begin<'a>(path: &Path, place: &'a Place, options: &CreateOptions) -> Result<Temporary<'a>> {
     check_not_its_own_backing(path, place.id()?, options)?;
-    let spec = shape.plan(Some(directory_of(path)), options)?;
+    let spec = Shape::of(options)?.plan(Some(directory_of(path)), options)?;
     let temporary = place.temporary()?;
-    let stable = options.cache != CacheMode::Unsafe;
     format_file(temporary.file(), &spec, options)?;
-    temporary.put(stable)
+    Ok(temporary)
 }
 
 /// Makes an image of `file`, which is open for reading and writing, and empty unless
@@ -113,6 +128,7 @@ fn format_file(file: &File, spec: &Spec, options: &CreateOptions) -> Result<()> 
         .map_err(|error| Error::io("opening the new image", error))?;
     match spec {
         Spec::Qed(spec) => format_storage(&storage, spec),
+        Spec::Qcow2(spec) => format_qcow2(&storage, spec),
         Spec::Raw(size) => format_raw(&storage, *size),
     }
 }
@@ -127,12 +143,15 @@ fn format_raw(storage: &dyn Storage, size: u64) -> Result<()> {
 /// What the options say of the new file without looking at any other.
 enum Shape {
     Qed(Geometry),
+    /// With clusters of so many bytes.
+    Qcow2(u64),
     Raw,
 }
 
 /// A new file, ready to be written.
 enum Spec {
     Qed(CreateSpec),
+    Qcow2(Qcow2CreateSpec),
     /// A raw disk of so many bytes.
     Raw(u64),
 }
@@ -140,25 +159,15 @@ enum Spec {
 impl Shape {
     fn of(options: &CreateOptions) -> Result<Self> {
         match options.format {
-            Format::Qed => {
-                let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
-                let table_size = options.table_size.unwrap_or(DEFAULT_TABLE_SIZE);
-                let legal = Geometry::new(cluster_size, table_size);
-                legal.map(Self::Qed).map_err(|illegal| Error::invalid(illegal.to_string()))
-            }
-            Format::Qcow2 => Err(qcow2_backing()),
-            Format::Raw => {
-                let given = [
-                    ("cluster_size", options.cluster_size.is_some()),
-                    ("table_size", options.table_size.is_some()),
-                    ("backing", options.backing.is_some()),
-                    ("backing_format", options.backing_format.is_some()),
-                ];
-                match given.iter().find(|(_, given)| *given) {
-                    None => Ok(Self::Raw),
-                    Some((name, _)) => Err(Error::invalid(format!("a raw disk has no {name}"))),
+            Format::Qed => geometry_of(options).map(Self::Qed),
+            Format::Qcow2 => {
+                if options.table_size.is_some() {
+                    return Err(Error::invalid("a qcow2 image has no table_size"));
                 }
+                let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
+                Qcow2CreateSpec::new(0, cluster_size).map(|_| Self::Qcow2(cluster_size))
             }
+            Format::Raw => check_raw(options).map(|()| Self::Raw),
         }
     }
 
@@ -166,7 +175,31 @@ impl Shape {
     /// left open.
     fn plan(self, directory: Option<&Path>, options: &CreateOptions) -> Result<Spec> {
         match self {
-            Self::Qed(geometry) => plan(geometry, directory, options).map(Spec::Qed),
+            Self::Qed(geometry) => {
+                let shaped = |size, backing: Option<(&[u8], Option<Format>)>| {
+                    let spec = CreateSpec::new(geometry, size)?;
+                    match backing {
+                        Some((name, format)) => {
+                            spec.with_backing(name, format == Some(Format::Raw))
+                        }
+                        None => Ok(spec),
+                    }
+                };
+                plan(shaped, directory, options).map(Spec::Qed)
+            }
+            Self::Qcow2(cluster_size) => {
+                let shaped = |size, backing: Option<(&[u8], Option<Format>)>| {
+                    let spec = Qcow2CreateSpec::new(size, cluster_size)?;
+                    match backing {
+                        // The longest name there is stands for one not known yet.
+                        Some((name, format)) => {
+                            spec.with_backing(name, format.unwrap_or(Format::Qcow2))
+                        }
+                        None => Ok(spec),
+                    }
+                };
+                plan(shaped, directory, options).map(Spec::Qcow2)
+            }
             Self::Raw => {
                 let size = options.size.ok_or_else(no_size)?;
                 Ok(Spec::Raw(size.checked_next_multiple_of(512).unwrap_or(u64::MAX)))
@@ -175,29 +208,59 @@ impl Shape {
     }
 }
 
+/// The geometry of a new QED image.
+///
+/// # Errors
+/// The sizes make none.
+pub(super) fn geometry_of(options: &CreateOptions) -> Result<Geometry> {
+    let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
+    let table_size = options.table_size.unwrap_or(DEFAULT_TABLE_SIZE);
+    let legal = Geometry::new(cluster_size, table_size);
+    legal.map_err(|illegal| Error::invalid(illegal.to_string()))
+}
+
+/// Fails where a raw disk is asked for what only an image has.
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`], with the option's name.
+pub(super) fn check_raw(options: &CreateOptions) -> Result<()> {
+    let given = [
+        ("cluster_size", options.cluster_size.is_some()),
+        ("table_size", options.table_size.is_some()),
+        ("backing", options.backing.is_some()),
+        ("backing_format", options.backing_format.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::invalid(format!("a raw disk has no {name}"))),
+    }
+}
+
 fn no_size() -> Error {
     Error::invalid("no size is given, and no backing file to take it from")
 }
 
-fn plan(
-    geometry: Geometry,
+/// The spec of size and backing file that `shaped` makes, which is asked first with what is known
+/// before the backing file is opened.
+fn plan<S>(
+    shaped: impl Fn(u64, Option<(&[u8], Option<Format>)>) -> Result<S>,
     directory: Option<&Path>,
     options: &CreateOptions,
-) -> Result<CreateSpec> {
+) -> Result<S> {
     let Some(backing) = &options.backing else {
         if options.backing_format.is_some() {
             return Err(Error::invalid("a backing format is given, but no backing file"));
         }
-        return CreateSpec::new(geometry, options.size.ok_or_else(no_size)?);
+        return shaped(options.size.ok_or_else(no_size)?, None);
     };
     // The name is judged before anything of that name is opened.
     let name = backing.as_os_str().as_bytes();
-    CreateSpec::new(geometry, 0)?.with_backing(name, false)?;
+    shaped(0, Some((name, options.backing_format)))?;
     let (size, format) = match (options.size, options.backing_format) {
         (Some(size), Some(format)) => (size, format),
         _ => ask_backing(backing, directory, options)?,
     };
-    CreateSpec::new(geometry, size)?.with_backing(name, format == Format::Raw)
+    shaped(size, Some((name, Some(format))))
 }
 
 /// Size and format: what the caller says, else what the backing file says.
@@ -215,7 +278,7 @@ fn ask_backing(
             )));
         }
     };
-    let asked = || {
+    let asked = || -> Result<(u64, Format)> {
         let access = Access { block_devices: options.block_devices, ..Access::default() };
         let file = open_path(&path, access, "the backing file")?;
         let mode = file_mode(CacheMode::Writeback, false);
@@ -227,7 +290,7 @@ fn ask_backing(
         let size = match (options.size, format) {
             (Some(size), _) => size,
             (None, Format::Qed) => read_header(&*storage)?.image_size,
-            (None, Format::Qcow2) => return Err(qcow2_backing()),
+            (None, Format::Qcow2) => qcow2::read_virtual_size(&*storage)?,
             (None, Format::Raw) => {
                 storage.len().map_err(|error| Error::io("asking the file's length", error))?
             }

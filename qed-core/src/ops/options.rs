@@ -4,6 +4,8 @@
 //! that it does not apply to are errors that list what is known; nothing is ever ignored. So the
 //! options grow without a change of any interface.
 
+mod long;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -14,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
 use crate::source::Format;
+
+pub use long::{ComparePlan, ConvertPlan};
 
 /// The value of an option, as it comes from a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +104,8 @@ impl NamedOptions {
 struct Calls {
     open: bool,
     create: bool,
+    convert: bool,
+    compare: bool,
 }
 
 /// An option with a value of its own type.
@@ -123,6 +129,15 @@ enum Setting {
     NoFollow(bool),
     BlockDevices(bool),
     TolerateBadEntries(bool),
+    SourceFormat(Format),
+    SourceCache(CacheMode),
+    Offset(u64),
+    Length(u64),
+    Workers(u32),
+    InOrder(bool),
+    SparseSize(u64),
+    Salvage(bool),
+    Strict(bool),
 }
 
 impl Setting {
@@ -142,11 +157,7 @@ impl Setting {
             Self::NoFollow(on) => options.no_follow = *on,
             Self::BlockDevices(on) => options.block_devices = *on,
             Self::TolerateBadEntries(on) => image.tolerate_bad_entries = *on,
-            Self::ClusterSize(_)
-            | Self::TableSize(_)
-            | Self::Backing(_)
-            | Self::BackingFormat(_)
-            | Self::Overwrite(_) => debug_assert!(false, "{self:?} is none of open's"),
+            _ => debug_assert!(false, "{self:?} is none of open's"),
         }
     }
 
@@ -248,30 +259,45 @@ fn names(which: impl Fn(Calls) -> bool) -> String {
 
 type Read = fn(&Given<'_>) -> Result<Setting>;
 
-const OPEN: Calls = Calls { open: true, create: false };
-const CREATE: Calls = Calls { open: false, create: true };
-const BOTH: Calls = Calls { open: true, create: true };
+const NONE: Calls = Calls { open: false, create: false, convert: false, compare: false };
+const OPEN: Calls = Calls { open: true, ..NONE };
+/// Of opening anything, also what is only read by a longer operation.
+const READ: Calls = Calls { convert: true, compare: true, ..OPEN };
+const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
+const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true };
+const CONVERT: Calls = Calls { convert: true, ..NONE };
+const COMPARE: Calls = Calls { compare: true, ..NONE };
+const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
 
 /// Every option: its name, the calls it applies to, how its value is read.
 const KNOWN: &[(&str, Calls, Read)] = &[
-    ("format", BOTH, |given| given.word(FORMATS).map(Setting::Format)),
+    ("format", EVERY, |given| given.word(FORMATS).map(Setting::Format)),
     ("cluster_size", CREATE, |given| given.size().map(Setting::ClusterSize)),
     ("table_size", CREATE, |given| given.size().map(Setting::TableSize)),
     ("backing", CREATE, |given| given.path().map(Setting::Backing)),
     ("backing_format", CREATE, |given| given.word(FORMATS).map(Setting::BackingFormat)),
     ("overwrite", CREATE, |given| given.switch().map(Setting::Overwrite)),
-    ("cache", BOTH, |given| given.word(CACHES).map(Setting::Cache)),
-    ("lock", BOTH, |given| given.word(LOCKS).map(Setting::Lock)),
-    ("block_devices", BOTH, |given| given.switch().map(Setting::BlockDevices)),
+    ("cache", EVERY, |given| given.word(CACHES).map(Setting::Cache)),
+    ("lock", EVERY, |given| given.word(LOCKS).map(Setting::Lock)),
+    ("block_devices", EVERY, |given| given.switch().map(Setting::BlockDevices)),
     ("read_only", OPEN, |given| given.switch().map(Setting::ReadOnly)),
-    ("trust", OPEN, |given| given.word(TRUSTS).map(Setting::Trust)),
-    ("l2_cache_size", OPEN, |given| given.size().map(Setting::L2CacheSize)),
+    ("trust", READ, |given| given.word(TRUSTS).map(Setting::Trust)),
+    ("l2_cache_size", READ, |given| given.size().map(Setting::L2CacheSize)),
     ("discard", OPEN, |given| given.word(DISCARDS).map(Setting::Discard)),
     ("detect_zeroes", OPEN, |given| given.word(DETECTS).map(Setting::DetectZeroes)),
-    ("backing_policy", OPEN, |given| given.word(POLICIES).map(Setting::BackingPolicy)),
-    ("max_depth", OPEN, |given| given.count().map(Setting::MaxDepth)),
-    ("no_follow", OPEN, |given| given.switch().map(Setting::NoFollow)),
-    ("tolerate_bad_entries", OPEN, |given| given.switch().map(Setting::TolerateBadEntries)),
+    ("backing_policy", READ, |given| given.word(POLICIES).map(Setting::BackingPolicy)),
+    ("max_depth", READ, |given| given.count().map(Setting::MaxDepth)),
+    ("no_follow", READ, |given| given.switch().map(Setting::NoFollow)),
+    ("tolerate_bad_entries", READ, |given| given.switch().map(Setting::TolerateBadEntries)),
+    ("source_format", LONG, |given| given.word(FORMATS).map(Setting::SourceFormat)),
+    ("source_cache", CONVERT, |given| given.word(CACHES).map(Setting::SourceCache)),
+    ("offset", CONVERT, |given| given.size().map(Setting::Offset)),
+    ("length", CONVERT, |given| given.size().map(Setting::Length)),
+    ("workers", LONG, |given| given.count().map(Setting::Workers)),
+    ("in_order", CONVERT, |given| given.switch().map(Setting::InOrder)),
+    ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
+    ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
+    ("strict", COMPARE, |given| given.switch().map(Setting::Strict)),
 ];
 
 const FORMATS: &[(&str, Format)] =

@@ -5,10 +5,12 @@
 
 mod extent;
 mod format;
+mod target;
 mod zeroes;
 
 pub use extent::{Extent, ExtentKind, Extents};
 pub use format::Format;
+pub use target::Target;
 pub(crate) use zeroes::all_zero;
 
 use crate::error::{Error, Result};

@@ -38,6 +38,31 @@ mod raw {
 #[cfg(feature = "shuttle")]
 mod shuttled;
 
+/// Starts a thread of the library's own inside `scope`: it has a name and takes no signals.
+///
+/// # Errors
+/// The system has no thread to give.
+#[cfg(not(feature = "shuttle"))]
+pub(crate) fn spawn_scoped<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() + Send + 'scope,
+) -> std::io::Result<()> {
+    let builder = thread::Builder::new().name(name.into());
+    without_signals(|| builder.spawn_scoped(scope, work)).map(drop)
+}
+
+/// As above; shuttle's scopes know no names.
+#[cfg(feature = "shuttle")]
+pub(crate) fn spawn_scoped<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    _name: &str,
+    work: impl FnOnce() + Send + 'scope,
+) -> std::io::Result<()> {
+    without_signals(|| scope.spawn(work));
+    Ok(())
+}
+
 /// A mutual exclusion lock with a rank.
 #[derive(Debug)]
 pub(crate) struct Mutex<T> {

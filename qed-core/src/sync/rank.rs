@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Rank {
+    /// What the workers of a whole-disk operation share: its next piece, its turns, its outcome.
+    Work,
     /// The gate before the session's first change.
     Session,
     /// The file's growth: one `set_len` at a time.
@@ -28,6 +30,14 @@ pub(crate) enum Rank {
     Clock,
     /// Orders for the background thread.
     Background,
+    /// The first change and the close of a qcow2 image.
+    Qcow2Session,
+    /// A qcow2 image's tables: shared, or alone where clusters are freed.
+    Qcow2Tables,
+    /// The order between a qcow2 image's tables and syncs.
+    Qcow2Order,
+    /// Where a qcow2 image's tables stand, and how long its file is.
+    Qcow2Layout,
     /// Locks inside a storage.
     Storage,
 }

@@ -11,6 +11,7 @@ with qed.open("disk.qed", "r+") as image:
 import os as _os
 
 from qed import _qed
+from qed._bench import BenchResult, Latency, bench
 from qed._errors import (
     CancelledError,
     CorruptError,
@@ -31,14 +32,16 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Extent, Info, LayerName
-from qed._verbs import check, create, info, inspect, open, probe
+from qed._results import CheckReport, Comparison, Extent, Info, LayerName, Qcow2Info
+from qed._verbs import check, compare, convert, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
 
 __all__ = [
+    "BenchResult",
     "CancelledError",
     "CheckReport",
+    "Comparison",
     "CorruptError",
     "DamagedError",
     "Error",
@@ -49,6 +52,7 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "LatchedError",
+    "Latency",
     "Layer",
     "LayerName",
     "LockedError",
@@ -56,12 +60,16 @@ __all__ = [
     "NotFoundError",
     "NotQedError",
     "PermissionDeniedError",
+    "Qcow2Info",
     "RawImage",
     "ReadOnlyError",
     "RefusedError",
     "UnsupportedError",
     "__version__",
+    "bench",
     "check",
+    "compare",
+    "convert",
     "create",
     "info",
     "inspect",

@@ -164,3 +164,11 @@ def from_native(
 def invalid(text: str) -> InvalidArgumentError:
     """Build the exception for a mistake of the caller that Python code finds."""
     return InvalidArgumentError(_errno.EINVAL, text)
+
+
+def from_system(error: OSError) -> Error:
+    """Build the exception for what the system refused Python code."""
+    kinds = {FileNotFoundError: "not-found", PermissionError: "permission-denied"}
+    kind = kinds.get(type(error), "io")
+    name = None if error.filename is None else str(error.filename)
+    return from_native(kind, error.errno or _errno.EIO, str(error.strerror), name, None)

@@ -5,6 +5,7 @@ compares that list to these classes.
 """
 
 import os
+from collections.abc import Callable
 from typing import Literal, TypeAlias, TypedDict
 
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -17,6 +18,8 @@ BackingSource: TypeAlias = (
 Size: TypeAlias = int | str
 """Bytes, or text like "64K"."""
 Switch: TypeAlias = bool | Literal["on", "off"]
+Progress: TypeAlias = Callable[[int, int], object]
+"""Called with the bytes done and the bytes in all; what it raises stops the work."""
 
 
 class OpenOptions(TypedDict, total=False):

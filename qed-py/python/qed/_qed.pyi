@@ -1,15 +1,18 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from typing import Any, Final, Literal, Self, final
 
 from typing_extensions import Buffer, disjoint_base
 
-from qed._options import BackingSource, OpenOptions, Path, PathOrDescriptor
-from qed._results import CheckReport, Extent, Info, LayerName
+from qed._bench import BenchResult
+from qed._layout import Layout
+from qed._options import BackingSource, OpenOptions, Path, PathOrDescriptor, Progress
+from qed._results import CheckReport, Comparison, Extent, Info, LayerName
 from qed.crash._plan import Plan
 from qed.crash._results import Failure, GuestCall
 
 __all__ = [
+    "BENCH_MAX_IN_FLIGHT",
     "CrashLog",
     "CrashRecorder",
     "CrashState",
@@ -22,14 +25,19 @@ __all__ = [
     "View",
     "__version__",
     "after_fork_in_child",
+    "bench",
     "check",
+    "compare",
+    "convert",
     "create",
     "error_kinds",
+    "layout",
     "parse_size",
     "probe",
 ]
 
 __version__: Final[str]
+BENCH_MAX_IN_FLIGHT: Final[int]
 
 @disjoint_base
 class Image:
@@ -199,10 +207,36 @@ class View:
     def allows(self, offset: int, data: Buffer) -> bool: ...
     def is_stable(self, offset: int, length: int) -> bool: ...
 
+def bench(
+    image: Image,
+    trace: bytes | None,
+    trace_name: Path | None,
+    progress: Callable[[int, int], object] | None,
+    **options: Any,
+) -> BenchResult: ...
 def create(
     path: PathOrDescriptor, size: int | None, backing: Path | None, **options: Any
 ) -> None: ...
 def check(path: PathOrDescriptor, **options: Any) -> CheckReport: ...
+def convert(
+    source: Image | Iterable[Image] | int,
+    target: Image | PathOrDescriptor,
+    *,
+    offset: int,
+    length: int | None,
+    workers: int,
+    in_order: bool,
+    sparse_size: int,
+    target_is_zero: bool,
+    salvage: bool,
+    backing: Path | None,
+    progress: Progress | None,
+    **options: Any,
+) -> int: ...
+def compare(
+    a: Image, b: Image, *, strict: bool, workers: int, progress: Progress | None
+) -> Comparison: ...
+def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
 def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...
 def error_kinds() -> list[str]: ...

@@ -13,6 +13,28 @@ class _Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Qcow2Info(_Result):
+    """What only a qcow2 image says about itself."""
+
+    compat: Literal["0.10", "1.1"]
+    """Its version, as QEMU's tools name it."""
+    compression_type: Literal["zlib", "zstd", "unknown"]
+    """How compressed clusters are compressed."""
+    refcount_bits: int
+    """Bits of a reference count."""
+    lazy_refcounts: bool
+    """Writers may leave reference counts for later."""
+    dirty: bool
+    """Its last writer was interrupted."""
+    corrupt: bool
+    """A reader found damage and said so."""
+    extended_l2: bool
+    """Clusters have subclusters."""
+    snapshots: int
+    """Snapshots inside the image."""
+
+
+@dataclass(frozen=True, slots=True)
 class Info(_Result):
     """What an image says about itself. Sizes are bytes unless the name of the unit is given."""
 
@@ -46,6 +68,8 @@ class Info(_Result):
     """Bytes of disk the image file occupies."""
     read_only: bool
     """Whether this opening may change the image."""
+    qcow2: Qcow2Info | None = None
+    """What only a qcow2 image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +139,15 @@ class CheckReport(_Result):
     def clean(self) -> bool:
         """Neither corruption nor anything unchecked; leaks are harmless."""
         return self.corruptions == 0 and self.check_errors == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(_Result):
+    """What a comparison of two disks found."""
+
+    identical: bool
+    """Whether they read alike; where `strict` was asked for, in every respect."""
+    reason: Literal["content", "size", "allocation"] | None
+    """What differs, or None. Sizes and allocation differ only in a strict comparison."""
+    offset: int | None
+    """The first byte that differs; for a size, the end of the shorter disk."""

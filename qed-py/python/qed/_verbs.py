@@ -1,12 +1,21 @@
 """The verbs: what can be done with a path or a descriptor."""
 
 from collections.abc import Iterable
-from typing import Unpack
+from contextlib import ExitStack
+from typing import Literal, Unpack
 
 from qed import _qed
 from qed._image import Image, Layer
-from qed._options import BackingSource, CreateOptions, OpenOptions, Path, PathOrDescriptor, Size
-from qed._results import CheckReport, Info
+from qed._options import (
+    BackingSource,
+    CreateOptions,
+    OpenOptions,
+    Path,
+    PathOrDescriptor,
+    Progress,
+    Size,
+)
+from qed._results import CheckReport, Comparison, Info
 
 
 def create(
@@ -21,8 +30,7 @@ def create(
     A file that exists is an error unless `overwrite` is given, and a failure leaves nothing
     behind. A relative `backing` is stored as given and means a file beside the image.
     """
-    number = _qed.parse_size(size) if isinstance(size, str) else size
-    _qed.create(path, number, backing, **options)
+    _qed.create(path, None if size is None else _number(size), backing, **options)
 
 
 def open(
@@ -67,6 +75,79 @@ def check(path: PathOrDescriptor, **options: Unpack[OpenOptions]) -> CheckReport
     return _qed.check(path, **options)
 
 
-def probe(path: PathOrDescriptor) -> str | None:
+def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None:
     """Return "qed" or "qcow2" where the first bytes announce it, else None. Raw has no mark."""
     return _qed.probe(path)
+
+
+def convert(
+    source: Image | Iterable[Image] | int,
+    target: Image | PathOrDescriptor,
+    *,
+    offset: Size = 0,
+    length: Size | None = None,
+    workers: int = 8,
+    in_order: bool = True,
+    sparse_size: Size = 4096,
+    target_is_zero: bool = False,
+    salvage: bool = False,
+    backing: Path | None = None,
+    progress: Progress | None = None,
+    **options: Unpack[CreateOptions],
+) -> int:
+    """Copy a disk into another one, whatever the formats.
+
+    `source` is an open image, several that are put one behind the other, or a descriptor from
+    which the raw bytes of a disk are read as they come (a pipe); of it, `length` bytes from
+    `offset` are copied, all by default. `target` is
+
+    - a path, at which a new image is created with `options` (`format`, `overwrite`, ...); it
+      appears there when it is complete, and where anything fails nothing does;
+    - an image open for writing, at least as large; what is zero in the source becomes zero in it,
+      and what lies behind stays; where something fails it is left half written;
+    - a descriptor, to which the new image is written front to back (a pipe): with `format="raw"`
+      the bytes of the disk, with "qed" an image.
+
+    So many `workers` read and write at once; without `in_order` they write as they come. Runs of
+    `sparse_size` zeroes take no space in the target; 0 writes every byte. `target_is_zero` promises
+    that an open target reads as zeroes. With `salvage`, what cannot be read becomes zeroes;
+    returns how many bytes that were.
+    """
+    return _qed.convert(
+        source,
+        target,
+        offset=_number(offset),
+        length=None if length is None else _number(length),
+        workers=workers,
+        in_order=in_order,
+        sparse_size=_number(sparse_size),
+        target_is_zero=target_is_zero,
+        salvage=salvage,
+        backing=backing,
+        progress=progress,
+        **options,
+    )
+
+
+def compare(
+    a: Image | PathOrDescriptor,
+    b: Image | PathOrDescriptor,
+    *,
+    strict: bool = False,
+    workers: int = 8,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare two disks, given as open images or as QED images to be opened.
+
+    The shorter one counts as padded with zeroes. With `strict` they must also have one size and
+    be allocated alike.
+    """
+    with ExitStack() as opened:
+        first, second = (
+            disk if isinstance(disk, Image) else opened.enter_context(open(disk)) for disk in (a, b)
+        )
+        return _qed.compare(first, second, strict=strict, workers=workers, progress=progress)
+
+
+def _number(size: Size) -> int:
+    return _qed.parse_size(size) if isinstance(size, str) else size

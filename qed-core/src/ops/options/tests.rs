@@ -13,12 +13,12 @@ fn set(name: &str, value: OptionValue) -> Result<NamedOptions> {
 /// A value that every option of its kind takes.
 fn sample(name: &str) -> OptionValue {
     match name {
-        "cluster_size" | "l2_cache_size" => text("1M"),
-        "table_size" | "max_depth" => OptionValue::U64(2),
+        "cluster_size" | "l2_cache_size" | "offset" | "length" | "sparse_size" => text("1M"),
+        "table_size" | "max_depth" | "workers" => OptionValue::U64(2),
         "backing" => text("base"),
-        "format" | "backing_format" => text("raw"),
-        "cache" => text("none"),
-        "lock" => text("off"),
+        "format" | "backing_format" | "source_format" => text("raw"),
+        "cache" | "source_cache" => text("none"),
+        "lock" | "in_order" => text("off"),
         "trust" => text("damaged"),
         "discard" => text("ignore"),
         "detect_zeroes" => text("unmap"),
@@ -29,21 +29,23 @@ fn sample(name: &str) -> OptionValue {
 
 #[test]
 fn every_option_works_where_the_table_says_and_only_there() {
-    // Goal: the table and the two apply functions agree. Method: each option alone; where it
-    // applies it changes the options' text, where it does not the call names it and lists its own.
-    let (open, create) = (OpenOptions::default(), CreateOptions::default());
+    // Goal: the table and the apply functions agree. Method: each option alone; where it applies it
+    // changes the options' text, where it does not the call names it and lists its own.
+    fn judge<T: std::fmt::Debug>(name: &str, with: Result<T>, without: Result<T>, applies: bool) {
+        assert_eq!(with.is_ok(), applies, "{name}");
+        let without = format!("{:?}", without.unwrap());
+        match with {
+            Ok(changed) => assert_ne!(format!("{changed:?}"), without, "{name}"),
+            Err(error) => assert!(error.to_string().contains(&format!("no option {name:?}"))),
+        }
+    }
+    let none = NamedOptions::new();
     for (name, calls, _) in KNOWN {
         let options = set(name, sample(name)).unwrap();
-        match options.to_open() {
-            Ok(changed) => assert_ne!(format!("{changed:?}"), format!("{open:?}"), "{name}"),
-            Err(error) => assert!(error.to_string().contains(&format!("no option {name:?}"))),
-        }
-        match options.to_create() {
-            Ok(changed) => assert_ne!(format!("{changed:?}"), format!("{create:?}"), "{name}"),
-            Err(error) => assert!(error.to_string().contains(&format!("no option {name:?}"))),
-        }
-        assert_eq!(options.to_open().is_ok(), calls.open, "{name}");
-        assert_eq!(options.to_create().is_ok(), calls.create, "{name}");
+        judge(name, options.to_open(), none.to_open(), calls.open);
+        judge(name, options.to_create(), none.to_create(), calls.create);
+        judge(name, options.to_convert(), none.to_convert(), calls.convert);
+        judge(name, options.to_compare(), none.to_compare(), calls.compare);
     }
 }
 

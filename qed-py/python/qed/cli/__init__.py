@@ -1,7 +1,8 @@
 """The command `qed`: qemu-img's verbs, options, output and exit codes, for QED images.
 
-One module for each verb, imported when it is asked for. A failure is one line on standard error
-and exit status 1; `check` has statuses of its own.
+One module for each verb, imported when it is asked for; so is click, which `qed io` does without.
+A failure is one line on standard error and exit status 1; `check` and `compare` have statuses of
+their own. Called by the name `qemu-img` or `qemu-io` the command is that tool (`_program.py`).
 """
 
 import importlib
@@ -9,91 +10,169 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING
 
 import qed
-from qed.cli._output import one_line
-from qed.cli._parser import HelpWanted, Namespace, Parser, UsageError
+from qed.cli import _getopt
+from qed.cli._program import QEMU_IO, Failure, Program, UsageError, called
+
+if TYPE_CHECKING:
+    from qed.cli._command import Command
 
 VERBS = {
-    "check": "check the structure of an image",
-    "create": "create an image",
-    "info": "show what an image says about itself",
-    "map": "show where the guest's data lies in the file",
+    "bench": "Measure how fast a disk answers requests",
+    "check": "Check the structure of an image",
+    "compare": "Compare the contents of two disks",
+    "completions": "Print what makes a shell complete the command",
+    "convert": "Copy a disk into an image of any format",
+    "create": "Create an image",
+    "dd": "Copy a part of a disk",
+    "info": "Show what an image says about itself",
+    "io": "Read and write a disk by commands",
+    "map": "Show where a disk's data lies",
+    "probe": "Tell an image's format by its first bytes",
 }
+_OURS = {"completions", "io", "probe"}
+"""Verbs that qemu-img does not have."""
+_ABSENT = ("amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot")
+"""Verbs of qemu-img's that libqed does not have."""
+
+COMPLETE_VARIABLE = "_QED_COMPLETE"
+"""Where a shell says that it asks for completions."""
 
 
-class Verb(Protocol):
-    """What the module of a verb offers."""
-
-    def add_arguments(self, parser: Parser) -> None:
-        """Declare the options."""
-
-    def run(self, arguments: Namespace) -> int:
-        """Do the work; return the exit status."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: Program | None = None) -> int:
     """Run the command line; return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         # File names are bytes: what cannot be decoded goes out as it came in.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    tool = program or called(sys.argv[0])
     try:
-        status = _run(sys.argv[1:] if arguments is None else list(arguments))
-        print(end="", flush=True)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough.
-        status = 1
-    except (UsageError, OSError, ValueError) as error:
-        print(f"qed: {one_line(str(error))}", file=sys.stderr)
-        status = 1
+        status = _run(tool, words)
     except KeyboardInterrupt:
         status = 130
-    _settle_output()
-    return status
+    return _settle_output(tool, status)
 
 
-def _settle_output() -> None:
+def verbs(program: Program) -> dict[str, str]:
+    """Return the tool's verbs, and what each does."""
+    return {verb: VERBS[verb] for verb in VERBS if not (program.is_qemu and verb in _OURS)}
+
+
+def command(program: Program, verb: str) -> "Command":
+    """Return the command behind a verb other than `io`."""
+    module = importlib.import_module(f"qed.cli.{verb}")
+    made: Command = module.command(program)
+    return made
+
+
+def _settle_output(program: Program, status: int) -> int:
     """Flush what is left; where that fails, the interpreter must not try again at exit."""
     try:
         print(end="", flush=True)
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output may have seen enough; what could not be stored is a failure.
+        if not isinstance(error, BrokenPipeError) and status == 0:
+            program.complain(str(error))
+        return status or 1
+    return status
 
 
-def _run(words: list[str]) -> int:
-    if not words:
-        raise UsageError("no verb given (try 'qed --help')")
-    verb, *rest = words
-    if verb in ("-h", "--help", "help"):
-        print(_help())
-        return 0
-    if verb in ("-V", "--version"):
-        print(f"qed version {qed.__version__}")
-        return 0
-    if verb not in VERBS:
-        raise UsageError(f"unknown verb '{verb}'; known are {', '.join(VERBS)}")
-    module = cast("Verb", importlib.import_module(f"qed.cli.{verb}"))
-    parser = Parser(verb, VERBS[verb])
-    module.add_arguments(parser)
+def _run(program: Program, words: list[str]) -> int:
+    """Do what the words say; report what goes wrong, with the verb in which it does."""
+    verb: str | None = None
     try:
-        return module.run(parser.parse(rest))
-    except HelpWanted:
-        print(parser.format_help(), end="")
-        return 0
+        if COMPLETE_VARIABLE in os.environ:
+            from qed.cli.completions import answer
+
+            return answer(program, os.environ[COMPLETE_VARIABLE])
+        if program == QEMU_IO:
+            return _io(program, words)
+        verb, rest = _verb(program, words)
+        if verb is None:
+            return 0
+        if verb == "io":
+            return _io(program.named("qed io"), rest)
+        return command(program, verb).run(rest)
+    except BrokenPipeError:
+        return 1
+    except Failure as failure:
+        program.report(failure, verb)
+        return failure.status or 1
+    except (OSError, ValueError) as error:
+        program.complain(str(error))
+        return 1
 
 
-def _help() -> str:
+def _io(program: Program, words: list[str]) -> int:
+    from qed.cli.io import main as run
+
+    return int(run(words, program))
+
+
+def _verb(program: Program, words: list[str]) -> tuple[str | None, list[str]]:
+    """Return the verb and the words behind it; None where the tool's own options were all."""
+    known = {"-h": False, "--help": False, "-V": False, "--version": False}
+    traced = {"-T": True, "--trace": True} if program.is_qemu else {}
+    options, rest = _getopt.split(words, known | traced, anywhere=False)
+    for name, _ in options:
+        if name in traced:
+            raise Failure("--trace is not supported")
+        print(_help(program) if name in ("-h", "--help") else _version(program))
+        return None, []
+    if not rest:
+        raise UsageError("Not enough arguments" if program.is_qemu else "no verb given")
+    verb, *others = rest
+    if verb == "help" and not program.is_qemu:
+        print(_help(program))
+        return None, []
+    if verb in _ABSENT:
+        raise Failure(f"{verb} is not supported by libqed")
+    if verb not in verbs(program):
+        if program.is_qemu:
+            raise UsageError(f"Command not found: {verb}")
+        raise UsageError(f"unknown verb '{verb}'; known are {', '.join(verbs(program))}")
+    return verb, others
+
+
+def _version(program: Program) -> str:
+    return f"{program.name} version {qed.__version__}{' (libqed)' if program.is_qemu else ''}"
+
+
+def _help(program: Program) -> str:
+    name = program.name
+    width = max(map(len, VERBS))
     lines = [
-        "usage: qed VERB [OPTION...] FILE [...]",
+        f"Usage: {name} VERB [OPTIONS] FILE...",
         "",
-        "QED disk images that are never dirty after a crash.",
+        "  QED disk images that are never dirty after a crash; qcow2 and raw beside them.",
         "",
-        "verbs:",
-        *(f"  {verb:<8} {text}" for verb, text in VERBS.items()),
+        "Options:",
+        "  -h, --help     Show this text.",
+        "  -V, --version  Show the version.",
         "",
-        "'qed VERB --help' shows the options of a verb, 'qed --version' the version. Options,",
-        "output and exit statuses are those of qemu-img. Sizes take the suffixes k M G T P E.",
+        "Verbs:",
+        *(f"  {verb:<{width}}  {text}." for verb, text in verbs(program).items()),
+        "",
+        "Examples:",
+        *(f"  {name} {line}" for line in _EXAMPLES),
+        "",
+        f"'{name} VERB --help' shows the options of a verb. Options, output and exit statuses are",
+        "those of qemu-img. Sizes take the suffixes k M G T P E. Backing files are opened by a",
+        "policy: --backing deny, beneath (those in the image's own directory) or follow (all);",
+        f"QED_BACKING sets the default, which is {program.policy} otherwise.",
     ]
+    if not program.is_qemu:
+        lines.append("A link qemu-img or qemu-io to the command is that tool.")
     return "\n".join(lines)
+
+
+_EXAMPLES = (
+    "create -f qed disk.qed 10G",
+    "create -f qed -b base.qcow2 -F qcow2 overlay.qed",
+    "convert -p -f raw -O qed disk.raw disk.qed",
+    "info --output=json disk.qed",
+)

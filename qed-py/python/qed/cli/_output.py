@@ -1,4 +1,7 @@
-"""How the command prints sizes, names and errors."""
+"""How the command prints sizes, names, errors and JSON."""
+
+import json
+from typing import Any
 
 _UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 
@@ -24,6 +27,20 @@ def printable(name: str) -> str:
 def one_line(message: str) -> str:
     """Return an error's text as one line of printable characters."""
     return printable(message)
+
+
+def json_text(value: Any, margin: str = "") -> str:
+    """Return `value` laid out as QEMU's tools do: one item a line, empty brackets on two."""
+    inner = margin + " " * 4
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {json_text(item, inner)}" for key, item in value.items()]
+        brackets = "{}"
+    elif isinstance(value, list):
+        items, brackets = [json_text(item, inner) for item in value], "[]"
+    else:
+        return json.dumps(value)
+    lines = ",\n".join(inner + item for item in items) + "\n" if items else ""
+    return f"{brackets[0]}\n{lines}{margin}{brackets[1]}"
 
 
 def _is_byte(character: str) -> bool:

@@ -1,54 +1,70 @@
 """`qed check`: the structure of an image, without changing it."""
 
-import json
-import sys
-
 import qed
-from qed.cli._output import one_line
-from qed.cli._parser import Namespace, Parser, looking, require_qed
+from qed.cli import _command as command_line
+from qed.cli._command import Arguments, Command
+from qed.cli._opening import Named, UnknownFormat, find
+from qed.cli._output import json_text
+from qed.cli._program import Failure, Program, UsageError
 
 CLEAN, FAILED, CORRUPT, LEAKS, NOT_SUPPORTED = 0, 1, 2, 3, 63
 
 
-def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
-    parser.epilog = (
-        "exit status: 0 clean, 1 the check failed, 2 corruption, 3 leaked clusters only,\n"
-        "63 the file is not a QED image. Leaked clusters waste space and harm nothing.\n"
-        "Each corruption found is named on standard error (the first hundred)."
+def command(program: Program) -> Command:
+    """Return the verb."""
+    return Command(
+        program,
+        "check",
+        run,
+        [
+            command_line.quiet(),
+            command_line.format_option(),
+            command_line.image_options(),
+            command_line.output(),
+            command_line.force_share(),
+            command_line.cache("-T", "--cache", what="FILE"),
+            command_line.option("-r", "--repair", hidden=True, help="Not supported."),
+            command_line.refused("--object", value=True),
+            command_line.file_argument(),
+        ],
+        summary="Check the structure of an image, without changing it.",
+        about="Exit status: 0 clean, 1 the check failed, 2 corruption, 3 leaked clusters only, 63 "
+        "the format has nothing to check. Leaked clusters waste space and harm nothing. Each "
+        "corruption found is named on standard error (the first hundred). No backing file is "
+        "opened.",
+        examples=["check disk.qed", "check -q disk.qed && echo sound"],
     )
-    parser.add_quiet()
-    parser.add_format()
-    parser.add_output()
-    parser.add_force_share()
-    parser.add_file(help="the image; it is not changed")
 
 
-def run(arguments: Namespace) -> int:
+def run(program: Program, arguments: Arguments) -> int:
     """Check and print the report; return what the status says about the image."""
-    require_qed(arguments)
+    file = command_line.one_file(arguments)
+    if arguments.repair not in (None, "leaks", "all"):
+        wrong = f"'leaks' or 'all' not '{arguments.repair}'"
+        raise UsageError(f"--repair (-r) expects {wrong}")
+    if arguments.repair is not None:
+        raise Failure("--repair is not supported: check changes nothing")
+    mode = command_line.checked_cache(arguments.cache, "source cache")
     try:
-        with looking(arguments) as options:
-            report = qed.check(arguments.file, **options)
-    except qed.NotQedError as error:
-        if arguments.format is not None:
-            raise
-        _complain(str(error))
-        return NOT_SUPPORTED
+        image = find(program, arguments, file, format_name=arguments.format, cache=mode)
+    except UnknownFormat as unknown:
+        raise Failure(unknown.text, status=NOT_SUPPORTED) from unknown
+    if image.format == "raw":
+        raise Failure("This image format does not support checks", status=NOT_SUPPORTED)
+    if image.format != "qed":
+        raise Failure(f"checking {image.format} images is not supported", status=NOT_SUPPORTED)
+    with image.translated():
+        report = qed.check(image.path, **image.options)
     if not arguments.quiet:
         if arguments.output == "json":
-            print(json.dumps(_document(arguments.file, report), indent=4))
+            print(json_text(_document(image, report)))
         else:
-            print("\n".join(_lines(report)))
+            print("\n".join(_lines(program, report)))
             for finding in report.findings:
-                _complain(f"{arguments.file}: {finding}")
+                program.complain(f"{file}: {finding}")
     if report.first_check_error is not None:
-        _complain(f"{arguments.file}: {report.first_check_error}")
+        program.complain(f"{file}: {report.first_check_error}")
     return _status(report)
-
-
-def _complain(text: str) -> None:
-    print(f"qed: {one_line(text)}", file=sys.stderr)
 
 
 def _status(report: qed.CheckReport) -> int:
@@ -59,7 +75,7 @@ def _status(report: qed.CheckReport) -> int:
     return LEAKS if report.leaks else CLEAN
 
 
-def _lines(report: qed.CheckReport) -> list[str]:
+def _lines(program: Program, report: qed.CheckReport) -> list[str]:
     lines = []
     if report.corruptions:
         lines += [
@@ -84,23 +100,30 @@ def _lines(report: qed.CheckReport) -> list[str]:
             f"{report.fragmented_clusters * 100 / allocated:.2f}% fragmented, "
             "0.00% compressed clusters"
         )
-    if report.image_end_offset:
+    # QEMU does not say where a QED image's last cluster ends.
+    if report.image_end_offset and not program.is_qemu:
         lines.append(f"Image end offset: {report.image_end_offset}")
     return lines
 
 
-def _document(file: str, report: qed.CheckReport) -> dict[str, int | str]:
-    """Return the JSON object: as in QEMU's, counts of nothing are left out but for the errors."""
-    document: dict[str, int | str] = {"check-errors": report.check_errors}
-    counts = {
-        "total-clusters": report.total_clusters,
-        "allocated-clusters": report.allocated_clusters,
-        "fragmented-clusters": report.fragmented_clusters,
+def _document(image: Named, report: qed.CheckReport) -> dict[str, int | str]:
+    """Return the JSON object, in QEMU's order; counts of nothing are left out but for errors."""
+    document: dict[str, int | str] = {
         "image-end-offset": report.image_end_offset,
+        "total-clusters": report.total_clusters,
         "corruptions": report.corruptions,
-        "leaks": report.leaks,
         "corruptions-fixed": report.corruptions_fixed,
+        "check-errors": report.check_errors,
+        "leaks": report.leaks,
         "leaks-fixed": report.leaks_fixed,
+        "allocated-clusters": report.allocated_clusters,
+        "filename": image.shown,
+        "format": image.format,
+        "fragmented-clusters": report.fragmented_clusters,
     }
-    document |= {name: count for name, count in counts.items() if count}
-    return document | {"filename": file, "format": "qed"}
+    hidden = ["image-end-offset"] if image.program.is_qemu else []
+    return {
+        name: value
+        for name, value in document.items()
+        if (value or name == "check-errors") and name not in hidden
+    }

@@ -1,0 +1,100 @@
+//! Options of the operations that open more than one disk: whose each one is.
+
+use super::{NamedOptions, Setting};
+use crate::chain::OpenOptions;
+use crate::error::Result;
+use crate::ops::compare::CompareOptions;
+use crate::ops::convert::ConvertOptions;
+use crate::ops::create::CreateOptions;
+
+/// What [`convert`](crate::convert()) is to do, by paths.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ConvertPlan {
+    /// How the source is opened: read-only.
+    pub source: OpenOptions,
+    /// What the target is to be.
+    pub target: CreateOptions,
+    /// How one is copied to the other.
+    pub how: ConvertOptions,
+}
+
+/// What [`compare`](crate::compare()) is to do, by paths.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ComparePlan {
+    /// How the first disk is opened: read-only.
+    pub a: OpenOptions,
+    /// How the second one is opened: read-only.
+    pub b: OpenOptions,
+    /// How they are compared.
+    pub how: CompareOptions,
+}
+
+impl NamedOptions {
+    /// What [`convert`](crate::convert()) is to do. `format` and `cache` are the target's,
+    /// `source_format` and `source_cache` the source's.
+    ///
+    /// # Errors
+    /// An option is set that converting does not have.
+    pub fn to_convert(&self) -> Result<ConvertPlan> {
+        self.check_all_apply("convert", |calls| calls.convert)?;
+        let mut plan = ConvertPlan::default();
+        plan.source.image.read_only = true;
+        for (_, setting) in self.set.values() {
+            setting.apply_to_convert(&mut plan);
+        }
+        Ok(plan)
+    }
+
+    /// What [`compare`](crate::compare()) is to do. `source_format` is the first disk's format,
+    /// `format` the second one's; everything else is for both.
+    ///
+    /// # Errors
+    /// An option is set that comparing does not have.
+    pub fn to_compare(&self) -> Result<ComparePlan> {
+        self.check_all_apply("compare", |calls| calls.compare)?;
+        let mut plan = ComparePlan::default();
+        (plan.a.image.read_only, plan.b.image.read_only) = (true, true);
+        for (_, setting) in self.set.values() {
+            match setting {
+                Setting::SourceFormat(format) => plan.a.format = *format,
+                Setting::Format(format) => plan.b.format = *format,
+                Setting::Strict(on) => plan.how.strict = *on,
+                Setting::Workers(workers) => plan.how.workers = *workers as usize,
+                both => {
+                    both.apply_to_open(&mut plan.a);
+                    both.apply_to_open(&mut plan.b);
+                }
+            }
+        }
+        Ok(plan)
+    }
+}
+
+impl Setting {
+    fn apply_to_convert(&self, plan: &mut ConvertPlan) {
+        let ConvertPlan { source, target, how } = plan;
+        match self {
+            Self::SourceFormat(format) => source.format = *format,
+            Self::SourceCache(cache) => source.image.cache = *cache,
+            Self::Offset(bytes) => how.offset = *bytes,
+            Self::Length(bytes) => how.length = Some(*bytes),
+            Self::Workers(workers) => how.workers = *workers as usize,
+            Self::InOrder(on) => how.in_order = *on,
+            Self::SparseSize(bytes) => how.sparse_size = *bytes,
+            Self::Salvage(on) => how.salvage = *on,
+            Self::Lock(_) | Self::BlockDevices(_) => {
+                self.apply_to_open(source);
+                self.apply_to_create(target);
+            }
+            Self::Trust(_)
+            | Self::L2CacheSize(_)
+            | Self::BackingPolicy(_)
+            | Self::MaxDepth(_)
+            | Self::NoFollow(_)
+            | Self::TolerateBadEntries(_) => self.apply_to_open(source),
+            new => new.apply_to_create(target),
+        }
+    }
+}
