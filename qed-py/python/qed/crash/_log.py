@@ -15,7 +15,7 @@ from qed._options import OpenOptions, Path
 from qed.crash import _shards
 from qed.crash._oracles import Oracle, prepared
 from qed.crash._plan import MODES, Budget, Plan
-from qed.crash._results import Result, Stats
+from qed.crash._results import Event, Result, Stats
 from qed.crash._state import State
 
 Progress: TypeAlias = Callable[[int, int], object]
@@ -104,6 +104,22 @@ class Log:
     def marks(self) -> list[str]:
         """The texts of the marks, in order."""
         return self._native.marks
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether files can hold all of it: what a workload's image stands on is in none."""
+        backing = self._native.backing
+        return backing is None or backing[0] is not None
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened, in order."""
+        return [Event(*event) for event in self._native.history]
+
+    @property
+    def default_oracles(self) -> list[str]:
+        """The names of the oracles that judge it where none are given."""
+        return self._native.default_oracles
 
     def explore(
         self,
