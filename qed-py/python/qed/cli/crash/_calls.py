@@ -1,6 +1,9 @@
 """The calls that are recorded: drawn by lot, or the commands of qemu-io's language."""
 
+import io
+import sys
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from random import Random
 
 import qed
@@ -45,12 +48,25 @@ def carry_out(program: Program, recording: qc.Recording, lines: Iterable[str], p
             word, _, text = line.strip().partition(" ")
             if word == "mark":
                 recording.mark(text)
-            elif not session.run(line):
-                raise Failure(f"the command '{line.strip()}' failed, nothing is recorded")
+            else:
+                _carry_out(session, line.strip("\n"))
             if session.finished:
                 break
     finally:
         session.finish_requests()
+
+
+def _carry_out(session: Session, line: str) -> None:
+    """Carry out a command; what it prints as it fails is why the recording fails."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        sound = session.run(line)
+    if not sound:
+        said = [text for text in (err.getvalue() + out.getvalue()).splitlines() if text]
+        why = said[0].removeprefix(f"{session.program.name}: ") if said else "it failed"
+        raise Failure(f"{line}: {why}")
+    print(out.getvalue(), end="")
+    print(err.getvalue(), end="", file=sys.stderr)
 
 
 class _Recorded(Session):

@@ -42,8 +42,11 @@ def oracles(arguments: Arguments, log: qc.Log) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def tell(arguments: Arguments, result: qc.Result, facts: dict[str, Any]) -> int:
-    """Print the result, write the files that are asked for, return the exit status."""
+def tell(arguments: Arguments, result: qc.Result, facts: dict[str, Any], text: str) -> int:
+    """Print the result, write the files that are asked for, return the exit status.
+
+    `text` is for people; programs get `facts` and all that was found.
+    """
     if arguments.svg is not None and result.failures:
         with naming(arguments.svg):
             Path(arguments.svg).write_text(result.failures[0].svg(), encoding="utf-8")
@@ -54,7 +57,7 @@ def tell(arguments: Arguments, result: qc.Result, facts: dict[str, Any]) -> int:
         if arguments.output == "json":
             print(json_text(document(result, facts)))
         else:
-            print(result)
+            print(text)
     return SOUND if result.ok else FAILURES_FOUND
 
 

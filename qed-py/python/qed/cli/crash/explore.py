@@ -1,5 +1,6 @@
 """`qed crash explore`: every state that a power failure may leave of a run, judged."""
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -70,6 +71,7 @@ def _walk() -> list[click.Parameter]:
         option("--states", metavar="N", help="At most so many states (100000)."),
         option("--failures", metavar="N", help="Stop after so many failures (1)."),
         option("--full", metavar="N", help="Walk windows of up to N operations in full (10)."),
+        option("--torn-full", metavar="N", help="Tear up to N parts of writes in every way (8)."),
         option("--samples", metavar="N", help="States of each kind in larger windows (1500)."),
         option("--jobs", metavar="N", help="So many workers (1)."),
         command_line.chosen(
@@ -88,7 +90,9 @@ def run(program: Program, arguments: Arguments) -> int:
     log = _source.open_run(program, arguments, file)
     unit = log.unit if arguments.unit is None else int(arguments.unit)
     oracles = _report.oracles(arguments, log)
-    with _executor(arguments.workers, jobs) as executor, shown(arguments.progress) as progress:
+    # The report is what standard output is for.
+    bar = shown(arguments.progress, stream=sys.stderr, unit=" shards")
+    with _executor(arguments.workers, jobs) as executor, bar as progress:
         result = log.explore(
             modes=modes,
             unit=unit,
@@ -99,7 +103,8 @@ def run(program: Program, arguments: Arguments) -> int:
             progress=progress,
         )
     facts = {"unit": unit, "seed": seed, "oracles": oracles}
-    return _report.tell(arguments, result, facts)
+    text = f"{result}\ndigest: {result.digest:016x}"
+    return _report.tell(arguments, result, facts, text)
 
 
 def _modes(text: str | None) -> Any:
@@ -118,6 +123,7 @@ def _budget(arguments: Arguments) -> qc.Budget:
         "states": _number(arguments.states, "number of states"),
         "failures": _number(arguments.failures, "number of failures"),
         "full": _number(arguments.full, "number of operations", most=16),
+        "torn_full": _number(arguments.torn_full, "number of parts", most=16),
         "samples": _number(arguments.samples, "number of samples"),
     }
     return replace(budget, **{name: value for name, value in given.items() if value is not None})

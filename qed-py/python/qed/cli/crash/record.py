@@ -146,7 +146,7 @@ def _check(arguments: Arguments, sizes: list[str]) -> None:
 
 def _record(program: Program, arguments: Arguments, sizes: list[str]) -> qc.Log:
     source, keywords = _wanted(program, arguments, sizes)
-    folder = os.path.dirname(source) if source is not None else None  # noqa: PTH120 - text
+    folder = None if source is None else os.path.dirname(source) or os.curdir  # noqa: PTH120
     with _scratch(folder) as path:
         if arguments.image is not None:
             with naming(arguments.image):
@@ -191,7 +191,7 @@ def _wanted(
 def _scratch(folder: str | None) -> Iterator[str]:
     """Give a file that is gone at the end."""
     try:
-        descriptor, path = tempfile.mkstemp(prefix=".qed-crash-", dir=folder or None)
+        descriptor, path = tempfile.mkstemp(prefix=".qed-crash-", dir=folder)
     except OSError as error:
         raise Failure(f"{folder}: no file can be made there: {error.strerror}") from error
     os.close(descriptor)

@@ -39,4 +39,5 @@ def run(program: Program, arguments: Arguments) -> int:
             log.state(word).materialise(arguments.extract)
     oracles = _report.oracles(arguments, log)
     result = log.replay(word, oracles=oracles)
-    return _report.tell(arguments, result, {"state": word, "oracles": oracles})
+    text = "\n\n".join(map(str, result.failures)) or f"{word} holds: {', '.join(oracles)}"
+    return _report.tell(arguments, result, {"state": word, "oracles": oracles}, text)
