@@ -78,6 +78,15 @@ def test_a_leaked_image_warns_and_is_closed(path: Path) -> None:
         assert again.pread(4, 0) == b"kept"
 
 
+def test_an_image_whose_construction_was_interrupted_is_closed(path: Path) -> None:
+    # Method: only the half that opens runs, as when Ctrl-C comes behind it.
+    qed.create(path, "1M")
+    images = [qed.Image.__new__(qed.Image, path, "r+")]
+    with pytest.warns(ResourceWarning, match=r"unclosed <qed\.Image None mode='r\+'>"):
+        images.clear()
+    qed.open(path, "r+").close()
+
+
 def test_a_closed_image_does_not_warn(path: Path) -> None:
     qed.create(path, "1M")
     with warnings.catch_warnings(record=True) as caught:

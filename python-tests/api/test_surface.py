@@ -26,10 +26,14 @@ def test_all_lists_every_public_name_once() -> None:
     assert sorted(qed.__all__) == sorted(public | {"__version__"})
 
 
-def test_stubs_match_the_native_module_and_the_package() -> None:
-    # Goal: what type checkers believe is true. Method: mypy's stubtest over everything.
+def test_stubs_match_the_native_module_and_the_package(tmp_path: Path) -> None:
+    # Goal: what type checkers believe is true. Method: mypy's stubtest over everything but the
+    # command, which has no stubs and no callers.
+    allowed = tmp_path / "allowed"
+    allowed.write_text(r"qed\.cli\..*")
+    words = ["qed", "--mypy-config-file", "pyproject.toml", "--allowlist", str(allowed)]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "qed", "--mypy-config-file", "pyproject.toml"],
+        [sys.executable, "-m", "mypy.stubtest", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,

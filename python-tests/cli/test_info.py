@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import qed
 from qed.cli._output import human_size, printable
 from support import zoo
+from support.both import Both
 from support.commands import Command
 from support.images import put_word
 
@@ -44,6 +45,34 @@ def test_where_a_backing_name_leads(
     assert qed_cli.ok("info", image) == qemu_img.ok("info", image)
     ours = json.loads(qed_cli.ok("info", "--output=json", image))
     assert ours == json.loads(qemu_img.ok("info", "--output=json", image))
+
+
+@pytest.mark.parametrize(
+    "options", ["compat=0.10", "compat=1.1", "lazy_refcounts=on,refcount_bits=1,cluster_size=4096"]
+)
+def test_a_qcow2_image_tells_what_is_its_own(tmp_path: Path, options: str) -> None:
+    both = Both(tmp_path)
+    words = ("-q", "-f", "qcow2", "-o", options, "disk.qcow2", "1M")
+    for side in (both.qemu, both.qed):
+        assert side.run(str(both.qemu.tools / "qemu-img"), "create", *words).status == 0
+    assert "compat" in both.agree("qemu-img", "info", "disk.qcow2").out
+    assert "compat" in both.agree("qemu-img", "info", "--output=json", "disk.qcow2").out
+
+
+def test_a_files_length_is_its_bytes(qed_cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "disk.raw").write_bytes(b"abc")
+    assert "file length: 3 B (3 bytes)" in qed_cli.ok("info", "-f", "raw", "disk.raw")
+
+
+@pytest.mark.parametrize("verb", ["check", "info", "map"])
+def test_json_is_laid_out_as_qemus_tool_does(
+    qed_cli: Command, qemu_img: Command, qemu_io: Command, path: Path, verb: str
+) -> None:
+    zoo.ALL["written"](qemu_img, qemu_io, path)
+    ours = qed_cli.ok(verb, "--output=json", path.name)
+    theirs = qemu_img.ok(verb, "--output=json", path.name)
+    kept = [line for line in ours.splitlines() if "image-end-offset" not in line]
+    assert kept == theirs.splitlines()
 
 
 def test_an_image_left_unchecked_is_reported(qed_cli: Command, path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import qed
 
-HEAVY = ("click", "tqdm", "argparse", "asyncio", "subprocess")
+HEAVY = ("click", "tqdm", "argparse", "asyncio", "subprocess", "pathlib", "gzip", "urllib")
 
 
 def loaded(directory: Path, *words: str) -> set[str]:

@@ -50,7 +50,7 @@ def test_modes_and_units_say_what_disorder_is_tried(log: qc.Log) -> None:
 def test_what_makes_no_sense_is_refused(log: qc.Log) -> None:
     for wrong in ({"unit": 1024}, {"modes": ()}, {"modes": {"often"}}, {"oracles": ["delphi"]}):
         with pytest.raises(qed.InvalidArgumentError):
-            log.explore(**wrong)  # type: ignore[arg-type]
+            log.explore(**wrong)
     with pytest.raises(TypeError, match="a name or a callable"):
         log.explore(oracles=[7])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="collection"):
@@ -163,13 +163,15 @@ def test_states_open_and_materialise(log: qc.Log, tmp_path: Path) -> None:
 
 
 def test_a_workload_is_a_line(tmp_path: Path) -> None:
-    line = "cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; discard 0+4096"
+    line = (
+        "cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; discard 0+4096"
+    )
     workload = qc.Workload(line)
     assert (str(workload), workload.steps) == (line, ["write 0+4096", "flush", "discard 0+4096"])
     assert pickle.loads(pickle.dumps(workload)) == workload
     workload.explore().assert_ok()
     assert workload.record().digest == workload.record().digest
-    made = [qc.Workload.generate(7, shape=shape) for shape in ("plain", "faults")]  # type: ignore[arg-type]
+    made = [qc.Workload.generate(7, shape=shape) for shape in ("plain", "faults")]
     assert made[0] == qc.Workload.generate(7) != made[1]
     with pytest.raises(qed.InvalidArgumentError, match="makes no sense"):
         qc.Workload("| fly 0+1")

@@ -1,25 +1,27 @@
 //! Logs as files, and logs recorded from QEMU's drivers: what the explorer finds in them.
 //!
-//! `tests/data/crash/record.py` made the recordings; they are judged by the same oracles as libqed's
-//! own runs, those of qcow2 by QEMU's tools.
+//! `tests/data/crash/record.py` made the recordings; they are judged by the same oracles as
+//! libqed's own runs, those of qcow2 by QEMU's tools.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
+#[path = "support/qemu.rs"]
+mod qemu;
 mod support;
 
+use qed_core::Format;
 use qed_core::crash::log::{Entries, Leniency, LoadOptions, flags, load, parse_workload, save};
 use qed_core::crash::oracle::{Qemu, by_name, subject_by_qemu};
 use qed_core::crash::report::Barrier;
 use qed_core::crash::workload::{Shape, generate};
 use qed_core::crash::{
-    Call, Explorer, LogFormat, Medium, Panel, Plan, Recording, Report, Step, Subject, Workload,
-    Writer,
+    Call, Explorer, Medium, Panel, Plan, Recording, Report, Step, Subject, Workload, Writer,
 };
 use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::{Event, Log, Operation};
+use qemu::has_tools;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use support::qemu::has_tools;
 use support::script::{Script, sectors, write};
 
 /// A backing file full of one byte.
@@ -137,7 +139,7 @@ fn qed_over_a_backing_file_has_no_failure() {
 
 fn by_qemu(name: &str, plan: Plan) -> Report {
     let mut recording = recorded(name);
-    recording.format = LogFormat::Qcow2;
+    recording.format = Format::Qcow2;
     let subject = subject_by_qemu(recording, &Qemu::default()).unwrap();
     by_tools(&subject, plan, Qemu::default())
 }

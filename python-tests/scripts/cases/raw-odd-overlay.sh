@@ -1,4 +1,4 @@
-# A raw file whose length is no multiple of a sector, as source and base of images that have sectors.
+# A raw file whose length is no multiple of a sector, as source and as base of images with sectors.
 head -c 12345 /dev/zero | tr '\0' x > odd.raw
 qemu-img convert -f raw -O qed odd.raw odd.qed; echo "status $?"
 qemu-img info odd.qed | grep virtual

@@ -9,7 +9,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::observe::{GuestCall, Observer};
+use super::observe::{GuestCall, Observer, observe};
 use super::open::open_chain;
 use super::options::OpenOptions;
 use super::qcow2::{Qcow2Disk, Qcow2Info};
@@ -298,18 +298,6 @@ impl Disk {
             None => error,
         }
     }
-}
-
-fn observe(
-    observer: Option<&dyn Observer>,
-    call: GuestCall<'_>,
-    make: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    let Some(observer) = observer else { return make() };
-    let number = observer.begin(call);
-    let made = make();
-    observer.end(number, made.is_ok());
-    made
 }
 
 impl Source for Disk {

@@ -56,3 +56,16 @@ pub trait Observer: Send + Sync + fmt::Debug {
     /// The call of this number has returned, without an error where it is `done`.
     fn end(&self, number: u64, done: bool);
 }
+
+/// Makes a call of the guest's, watched where anybody watches.
+pub(super) fn observe(
+    observer: Option<&dyn Observer>,
+    call: GuestCall<'_>,
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let Some(observer) = observer else { return make() };
+    let number = observer.begin(call);
+    let made = make();
+    observer.end(number, made.is_ok());
+    made
+}

@@ -11,11 +11,12 @@
 //!
 //! - [`log`] reads and writes dm-log-writes files, [`workload`] runs guest calls that are data.
 //! - [`states`] knows from a log alone which states are legal: a unit takes any version not older
-//!   than its newest one that must persist, the length is one more unit. A state is a deviation from
-//!   the order of completion; its content is a [`Medium`], which shares what it does not change.
+//!   than its newest one that must persist, the length is one more unit. A state is a deviation
+//!   from the order of completion; its content is a [`Medium`], which shares what it does not
+//!   change.
 //! - [`guest`] knows which versions of the guest's sectors may be read at a crash point.
-//! - [`oracle`] judges, by name; [`explore`] walks, deduplicates and counts; [`report`] shrinks what
-//!   fails and draws it.
+//! - [`oracle`] judges, by name; [`explore`] walks, deduplicates and counts; [`report`] shrinks
+//!   what fails and draws it.
 //!
 //! Invariants: the same log, plan and seed walk the same states, whoever walks which part; equal
 //! content is judged once, and again only where less is legal; a state is built from shared pages
@@ -42,7 +43,7 @@ pub use medium::{Medium, PAGE, SECTOR};
 pub use medium_storage::MediumStorage;
 pub use oracle::{Oracle, Panel, Subject};
 pub use random::{Random, digest, mix};
-pub use recording::{Below, GuestDisk, LogFormat, Recording, UNREADABLE, Writer};
+pub use recording::{Below, GuestDisk, Recording, UNREADABLE, Writer};
 pub use report::Failure;
 pub use session::Session;
 pub use states::{Mode, Plan};

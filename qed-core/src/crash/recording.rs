@@ -5,7 +5,7 @@ use super::medium::{Medium, SECTOR};
 use super::oracle::{Entry, Shape, Tables};
 use super::random::{digest, to_usize};
 use crate::image::ImageSettings;
-use crate::source::Source;
+use crate::source::{Format, Source};
 use crate::storage::Log;
 use crate::sync::{Mutex, Rank};
 use std::collections::HashMap;
@@ -22,30 +22,6 @@ pub enum Writer {
     Foreign,
 }
 
-/// The format of the image in a log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// QED: judged by the oracles of this crate.
-    #[default]
-    Qed,
-    /// qcow2: judged by QEMU's tools.
-    Qcow2,
-    /// The guest's bytes themselves.
-    Raw,
-}
-
-impl LogFormat {
-    /// The name, as everywhere.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Qed => "qed",
-            Self::Qcow2 => "qcow2",
-            Self::Raw => "raw",
-        }
-    }
-}
-
 /// A run on a disk image, recorded.
 #[derive(Clone, Debug)]
 pub struct Recording {
@@ -59,8 +35,8 @@ pub struct Recording {
     pub settings: ImageSettings,
     /// Who wrote it.
     pub writer: Writer,
-    /// The format of the image.
-    pub format: LogFormat,
+    /// The format of the image: QED is judged by the oracles of this crate, qcow2 by QEMU's tools.
+    pub format: Format,
 }
 
 impl Recording {
@@ -74,7 +50,7 @@ impl Recording {
             backing: None,
             settings,
             writer: Writer::default(),
-            format: LogFormat::default(),
+            format: Format::default(),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::guest::{Call, MOST_BYTES};
 use super::random::to_usize;
-use super::recording::{LogFormat, Recording};
+use super::recording::Recording;
 use crate::chain::{Disk, GuestCall, Observer, OpenOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{DiscardMode, Flags, ImageSettings};
@@ -25,7 +25,7 @@ pub struct Session {
     /// Guest bytes of the disk, once it is open.
     size: OnceLock<u64>,
     settings: ImageSettings,
-    format: LogFormat,
+    format: Format,
 }
 
 impl Session {
@@ -43,7 +43,7 @@ impl Session {
             calls: Mutex::new(Rank::Storage, Vec::new()),
             size: OnceLock::new(),
             settings: settings.clone(),
-            format: options.format.into(),
+            format: options.format,
         });
         let observer: Arc<dyn Observer> = session.clone();
         let mut options = OpenOptions { observer: Some(observer), ..options.clone() };
@@ -157,24 +157,4 @@ impl Observer for Session {
 
 fn length(buffers: &[IoSlice<'_>]) -> u64 {
     buffers.iter().map(|buffer| buffer.len() as u64).sum()
-}
-
-impl From<Format> for LogFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Qed => Self::Qed,
-            Format::Qcow2 => Self::Qcow2,
-            Format::Raw => Self::Raw,
-        }
-    }
-}
-
-impl From<LogFormat> for Format {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Qed => Self::Qed,
-            LogFormat::Qcow2 => Self::Qcow2,
-            LogFormat::Raw => Self::Raw,
-        }
-    }
 }

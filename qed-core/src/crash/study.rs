@@ -9,12 +9,13 @@ use super::guest::Initial;
 use super::medium::{Medium, SECTOR};
 use super::medium_storage::MediumStorage;
 use super::oracle::{Oracle, Panel, Qemu, Subject, subject_by_qemu};
-use super::random::digest;
-use super::recording::{LogFormat, Recording};
+use super::random::{digest, to_usize};
+use super::recording::{GuestDisk, Recording};
 use super::states::{Mode, Plan};
 use crate::chain::Disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageSettings;
+use crate::source::{Extent, ExtentKind, Format};
 use crate::storage::Event;
 use std::sync::Arc;
 
@@ -45,14 +46,14 @@ const SHARD: usize = 2000;
 const SLOW_SHARD: usize = 64;
 
 impl Study {
-    /// Understands a recording. A qcow2 image is read by QEMU's tools.
+    /// Understands a recording.
     ///
     /// # Errors
     /// The log does not begin with an image that can be read.
     pub fn new(recording: Recording) -> Result<Self> {
         let subject = match recording.format {
-            LogFormat::Qcow2 => subject_by_qemu(recording, &Qemu::default())?,
-            LogFormat::Qed | LogFormat::Raw => Subject::new(recording)?,
+            Format::Qcow2 => of_qcow2(recording)?,
+            Format::Qed | Format::Raw => Subject::new(recording)?,
         };
         Ok(Self { subject })
     }
@@ -149,10 +150,7 @@ impl Study {
     /// # Errors
     /// What opening it finds.
     pub fn open(&self, medium: &Medium, read_only: bool) -> Result<Disk> {
-        let Recording { log, backing, settings, format, .. } = &self.subject.recording;
-        let storage = Arc::new(MediumStorage::new(medium.clone(), log.limits));
-        let settings = ImageSettings { read_only, ..settings.clone() };
-        Disk::from_storage(storage, (*format).into(), backing.clone(), settings)
+        open(&self.subject.recording, medium, read_only)
     }
 
     /// The texts of the marks that were made before a crash at `t`.
@@ -221,6 +219,45 @@ impl ExploredState {
             medium: state.medium,
         }
     }
+}
+
+/// A qcow2 image's run, with the guest's disk as it read at first: to libqed, or to QEMU's tools
+/// where a feature is none of libqed's.
+fn of_qcow2(recording: Recording) -> Result<Subject> {
+    match guest_of(&recording) {
+        Ok(guest) => Ok(Subject::with_initial(recording, GuestDisk::raw(guest))),
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            subject_by_qemu(recording, &Qemu::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn guest_of(recording: &Recording) -> Result<Medium> {
+    let disk = open(recording, &Medium::new(&recording.log.base), true)?;
+    let mut guest = Medium::default();
+    guest.set_length(disk.size());
+    for extent in disk.map(0, disk.size())? {
+        let Extent { offset, length, kind: ExtentKind::Data { .. }, .. } = extent? else {
+            continue;
+        };
+        for start in (offset..offset + length).step_by(PIECE) {
+            let mut piece = vec![0; PIECE.min(to_usize(offset + length - start))];
+            disk.pread(&mut piece, start)?;
+            guest.write(start, &piece);
+        }
+    }
+    Ok(guest)
+}
+
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 16;
+
+fn open(recording: &Recording, medium: &Medium, read_only: bool) -> Result<Disk> {
+    let Recording { log, backing, settings, format, .. } = recording;
+    let storage = Arc::new(MediumStorage::new(medium.clone(), log.limits));
+    let settings = ImageSettings { read_only, ..settings.clone() };
+    Disk::from_storage(storage, *format, backing.clone(), settings)
 }
 
 /// The unit that a failure's word says: `log/unit/state`.

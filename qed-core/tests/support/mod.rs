@@ -7,5 +7,4 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod judged;
-pub mod qemu;
 pub mod script;

@@ -1,12 +1,9 @@
 """The verb `bench`, what it takes and what it returns."""
 
-import gzip
 import os
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EIO
-from pathlib import Path as FilePath
 from typing import TypedDict, Unpack
 
 from qed import _qed
@@ -126,6 +123,11 @@ def bench(
 
 
 def _text(trace: Path) -> bytes:
+    # Most programs replay no trace: these cost them a third of the start.
+    import gzip
+    import zlib
+    from pathlib import Path as FilePath
+
     try:
         data = FilePath(os.fsdecode(trace)).read_bytes()
     except OSError as error:

@@ -17,9 +17,10 @@ class Image(_qed.Image, Handle):
     error, and nothing is read or written. What was written is stable after `flush` or `close`.
     """
 
-    path: str | None
+    path: str | None = None
     """The path it was opened by, or None for a descriptor."""
 
+    # By then the image is open: Ctrl-C in between leaves it to `__del__` without a path.
     def __init__(self, path: PathOrDescriptor, mode: str = "r", **options: Any) -> None:
         self.path = None if isinstance(path, int) else os.fsdecode(path)
 

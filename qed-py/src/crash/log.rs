@@ -116,7 +116,7 @@ impl CrashLog {
                 Some((Some(path), _, _)) => Below::file(path, below_format, &open)?,
             };
             let mut recording = facts.read(content, base.as_deref())?;
-            recording.format = format.into();
+            recording.format = format;
             recording.settings = ImageSettings { background: false, ..open.image.clone() };
             Ok(Self::new(recording, below))
         })

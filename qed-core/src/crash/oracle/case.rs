@@ -7,7 +7,8 @@ use super::subject::Subject;
 use super::tables::{Entry, Tables};
 use crate::crash::guest::{Initial, Wrong};
 use crate::crash::medium::{Medium, PAGE, SECTOR};
-use crate::crash::recording::{GuestDisk, LogFormat};
+use crate::crash::recording::GuestDisk;
+use crate::source::Format;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
@@ -65,7 +66,7 @@ impl<'a> Case<'a> {
     /// What is wrong with the structure.
     pub fn disk(&self) -> Result<&GuestDisk, String> {
         let read = || match self.subject.recording.format {
-            LogFormat::Raw => Ok(GuestDisk::raw(self.medium.clone())),
+            Format::Raw => Ok(GuestDisk::raw(self.medium.clone())),
             _ => GuestDisk::qed(self.medium.clone(), self.subject.below()),
         };
         self.disk.get_or_init(read).as_ref().map_err(Clone::clone)

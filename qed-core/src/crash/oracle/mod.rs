@@ -37,8 +37,8 @@ pub use subject::Subject;
 pub use tables::{Entry, Shape, Tables};
 
 use super::random::to_usize;
-use super::recording::LogFormat;
 use crate::error::{Error, Result};
+use crate::source::Format;
 use std::fmt;
 use std::sync::Arc;
 
@@ -72,8 +72,8 @@ pub trait Oracle: Send + Sync + fmt::Debug {
     }
 
     /// Whether it can judge images of this format.
-    fn serves(&self, format: LogFormat) -> bool {
-        format == LogFormat::Qed
+    fn serves(&self, format: Format) -> bool {
+        format == Format::Qed
     }
 
     /// Looks at what is there before the first state is judged.

@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::{Oracle, Verdict};
-use crate::crash::recording::LogFormat;
+use crate::source::Format;
 use std::fmt;
 
 /// Judges by a function: of the case, with its content, its crash point and what is stable then.
@@ -37,7 +37,7 @@ impl<F: Fn(&Case<'_>) -> Verdict + Send + Sync> Oracle for Own<F> {
         true
     }
 
-    fn serves(&self, _: LogFormat) -> bool {
+    fn serves(&self, _: Format) -> bool {
         true
     }
 }

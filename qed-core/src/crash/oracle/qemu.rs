@@ -10,8 +10,9 @@ use super::subject::Subject;
 use super::tools::{Folder, outcome, run};
 use super::{Oracle, Verdict};
 use crate::crash::medium::{Medium, SECTOR};
-use crate::crash::recording::{GuestDisk, LogFormat, Recording};
+use crate::crash::recording::{GuestDisk, Recording};
 use crate::error::{Error, Result};
+use crate::source::Format;
 use std::path::{Path, PathBuf};
 
 /// QEMU's tools: see the module.
@@ -19,8 +20,8 @@ use std::path::{Path, PathBuf};
 pub struct Qemu {
     /// States judged at once.
     pub jobs: usize,
-    /// Whether a repair is asked for (`qemu-img check -r all`); else an open for writing does what it
-    /// does by itself.
+    /// Whether a repair is asked for (`qemu-img check -r all`); else an open for writing does what
+    /// it does by itself.
     pub repair: bool,
     /// Where the images of a chain are looked for: the folder of the backing file that the image
     /// names, where that is no absolute path.
@@ -42,7 +43,7 @@ impl Oracle for Qemu {
         true
     }
 
-    fn serves(&self, _: LogFormat) -> bool {
+    fn serves(&self, _: Format) -> bool {
         true
     }
 

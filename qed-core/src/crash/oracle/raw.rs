@@ -3,7 +3,8 @@
 use super::case::Case;
 use super::{Oracle, Verdict};
 use crate::crash::guest::Wrong;
-use crate::crash::recording::{LogFormat, Writer};
+use crate::crash::recording::Writer;
+use crate::source::Format;
 
 /// The header is what it was, every entry is aligned, inside the file and referenced once, and no
 /// metadata is named as data. NEED_CHECK never comes in an image of libqed's; where another program
@@ -110,7 +111,7 @@ impl Oracle for BackingUntouched {
         self.begin(subject)
     }
 
-    fn serves(&self, _: LogFormat) -> bool {
+    fn serves(&self, _: Format) -> bool {
         true
     }
 }

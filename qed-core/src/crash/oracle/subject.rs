@@ -3,8 +3,9 @@
 use super::tables::Shape;
 use crate::crash::guest::{AFTERWARDS, GuestModel, pattern};
 use crate::crash::medium::{Medium, SECTOR};
-use crate::crash::recording::{Below, GuestDisk, LogFormat, Recording};
+use crate::crash::recording::{Below, GuestDisk, Recording};
 use crate::error::{Error, Result};
+use crate::source::Format;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -37,10 +38,10 @@ impl Subject {
     pub fn new(recording: Recording) -> Result<Self> {
         let medium = Medium::new(&recording.log.base);
         let initial = match recording.format {
-            LogFormat::Raw => GuestDisk::raw(medium),
-            LogFormat::Qed => GuestDisk::qed(medium, Below::new(recording.backing.clone()))
+            Format::Raw => GuestDisk::raw(medium),
+            Format::Qed => GuestDisk::qed(medium, Below::new(recording.backing.clone()))
                 .map_err(|what| Error::invalid(format!("the log begins with no image: {what}")))?,
-            LogFormat::Qcow2 => {
+            Format::Qcow2 => {
                 let message = "a qcow2 image is read by QEMU's tools alone";
                 return Err(Error::new(crate::error::ErrorKind::Unsupported, message));
             }

@@ -184,7 +184,7 @@ impl fmt::Display for Timeline {
         let disk = widest(&|row| row.disk.chars().count()).min(48);
         for row in &self.rows {
             if row.missing {
-                writeln!(f, "  {:guest$} | {}", "", "~~~~ a sync is missing here ~~~~")?;
+                writeln!(f, "  {:guest$} | ~~~~ a sync is missing here ~~~~", "")?;
             }
             let short: String = row.guest.chars().take(guest).collect();
             let fate = match (&row.fate, row.barrier) {
@@ -194,6 +194,6 @@ impl fmt::Display for Timeline {
             let line = format!("  {short:guest$} | {:disk$}  {fate}", row.disk);
             writeln!(f, "{}", line.trim_end())?;
         }
-        writeln!(f, "  {:guest$} | {}", "", "==== power fails ====")
+        writeln!(f, "  {:guest$} | ==== power fails ====", "")
     }
 }

@@ -1,4 +1,5 @@
-//! A workload in one line: `cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush`.
+//! A workload in one line:
+//! `cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush`.
 
 use super::Workload;
 use crate::error::{Error, Result};
@@ -79,8 +80,10 @@ mod tests {
     #[test]
     fn workloads_are_printed_and_parsed_back() {
         // Goal: a line is a whole workload. Method: every kind of step there and back.
-        let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 length=204800 put=16:7 | \
-                    write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; deny [punch ever]; \
+        let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 \
+                    length=204800 put=16:7 | \
+                    write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; \
+                    deny [punch ever]; \
                     shorten 512 [write metadata=0]; \
                     during [write after] {discard 0+4096, flush} write 8192+512 fill=07; flush";
         let workload: Workload = text.parse().unwrap();

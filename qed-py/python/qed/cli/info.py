@@ -67,7 +67,11 @@ def _chain(image: Named, arguments: Arguments) -> Iterator[Named]:
 
 def _facts(image: Named) -> qed.Info:
     with image.inspect() as layer:
-        return layer.info()
+        info = layer.info()
+    if not image.program.is_qemu:
+        return info
+    # QEMU's tools count a file's length in sectors.
+    return replace(info, file_length=info.file_length + -info.file_length % 512)
 
 
 def _lines(file: str, info: qed.Info) -> list[str]:

@@ -66,7 +66,7 @@ class Barrier:
 
     def __str__(self) -> str:
         def names(writes: tuple[Write, ...]) -> str:
-            return ", ".join(map(str, writes))
+            return " or ".join(map(str, writes))
 
         if self.torn:
             return f"{names(self.torn)} must persist whole"
@@ -193,4 +193,5 @@ class Result:
         return files
 
     def __str__(self) -> str:
-        return "\n\n".join([*map(str, self.failures), str(self.stats)])
+        told = f"{self.stats}; {len(self.failures)} failures"
+        return "\n\n".join([*map(str, self.failures), told])
