@@ -96,7 +96,7 @@ CASES = (
 
 
 def command(call: str) -> str:
-    """A call in the words of qemu-io."""
+    """Return a call in the words of qemu-io."""
     verb, *rest = call.split()
     if verb == "flush":
         return "flush"
@@ -107,13 +107,13 @@ def command(call: str) -> str:
 
 
 def entries(log: Path) -> int:
-    """How many entries the log's superblock counts."""
+    """Return how many entries the log's superblock counts."""
     count: int = struct.unpack_from("<Q", log.read_bytes(), 16)[0]
     return count
 
 
 def record(case: Case, folder: Path, target: Path) -> None:
-    """Records one case."""
+    """Record one case."""
     image, log = folder / "image", folder / "log"
     create = ["qemu-img", "create", "-q", "-f", case.driver, "-o", case.options]
     if case.backing:
@@ -163,7 +163,7 @@ def record(case: Case, folder: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Records every case into this folder."""
+    """Record every case into this folder."""
     target = Path(__file__).resolve().parent
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:

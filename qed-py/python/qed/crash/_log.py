@@ -233,10 +233,11 @@ def _workload(given: Iterable[tuple[str, int]] | Path | None) -> list[tuple[str,
         return []
     if not isinstance(given, str | bytes | os.PathLike):
         return list(given)
+    path = FilePath(os.fsdecode(given))
     calls = []
-    for line in FilePath(os.fsdecode(given)).read_text(encoding="ascii").splitlines():
-        entries, _, call = line.partition(" ")
-        if not entries.isdigit() or not call:
-            raise ValueError(f"{line!r} is not `entries call`")
-        calls.append((call, int(entries)))
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        entries, _, call = line.partition(b" ")
+        if not entries.isdigit() or not call.isascii() or not call:
+            raise ValueError(f"{path}: line {number} is not `entries call`")
+        calls.append((call.decode("ascii"), int(entries)))
     return calls
