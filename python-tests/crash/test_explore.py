@@ -69,6 +69,27 @@ def test_an_oracle_is_not_asked_in_vain(path: Path) -> None:
         rec.log.explore(oracles=["structure"])
 
 
+def test_qcow2_is_recorded_and_judged_by_an_oracle_of_ones_own(tmp_path: Path) -> None:
+    # Goal: any format libqed writes. Method: over a backing file, whose bytes the view knows.
+    (tmp_path / "base.raw").write_bytes(b"\x01" * 131072)
+    with qc.record(
+        tmp_path / "disk.qcow2", backing="base.raw", backing_format="raw", format="qcow2"
+    ) as rec:
+        rec.image.pwrite(b"a" * 4096, 0)
+        rec.image.flush()
+        rec.mark("a")
+        rec.image.pwrite(b"b" * 4096, 65536)
+
+    def holds(image: qed.Image, view: qc.View) -> None:
+        assert image.format == "qcow2"
+        assert view.allows(0, image.pread(131072, 0))
+
+    result = rec.log.explore(oracles=[holds])
+    result.assert_ok()
+    assert result.stats.judged > 10
+    assert not rec.log.explore(oracles=[lambda image, view: "a" not in view.marks]).ok
+
+
 def test_a_failure_tells_its_story_and_is_found_again(log: qc.Log) -> None:
     result = log.explore(oracles=[never_b])
     (failure,) = result.failures

@@ -38,7 +38,7 @@ int main(void) {
     MISUSE(qed_options_add_backing_path(options, NULL, NULL), "qed_options_add_backing_path",
            "path is NULL");
     MISUSE(qed_options_add_backing_path(options, "moved.raw", "vmdk"),
-           "qed_options_add_backing_path", "known are raw, qed");
+           "qed_options_add_backing_path", "known are qed, qcow2, raw");
     MISUSE(qed_options_add_backing_fd(NULL, raw, NULL), "qed_options_add_backing_fd", "NULL");
     MISUSE(qed_options_add_backing_fd(options, raw, "\xff"), "qed_options_add_backing_fd", "UTF-8");
     FAILS(qed_options_add_backing_fd(options, -1, NULL), EBADF, QED_ERROR_IO,

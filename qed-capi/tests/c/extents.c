@@ -39,7 +39,7 @@ int main(void) {
         const qed_extent *extent = &walk.seen[i];
         int data_here = (extent->offset >= 4 * C && extent->offset < 6 * C) ||
                         (extent->offset >= 20 * C && extent->offset < 21 * C);
-        CHECK(extent->offset == at && extent->length > 0 && extent->reserved == 0);
+        CHECK(extent->offset == at && extent->length > 0 && extent->depth == 0);
         CHECK((extent->kind == QED_EXTENT_DATA) == data_here);
         CHECK((extent->file_offset != 0) == data_here);
         CHECK(extent->file_offset % C == 0);

@@ -35,6 +35,7 @@ pub mod report;
 mod session;
 pub mod states;
 mod study;
+mod watched;
 pub mod workload;
 
 pub use explore::{Explorer, Finding, Report, Shard, explore};

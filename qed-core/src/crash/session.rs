@@ -1,7 +1,7 @@
 //! Recording a disk while it is used: its guest's calls above, its file's operations below.
 //!
-//! A [`Session`] is the [`Observer`] of one opened disk. The disk works without a thread of its own,
-//! so that one thread making the same calls leaves the same log.
+//! A [`Session`] is the [`Observer`] of one opened disk. The disk works without a thread of its
+//! own, so that one thread making the same calls leaves the same log.
 
 use super::guest::{Call, MOST_BYTES};
 use super::random::to_usize;

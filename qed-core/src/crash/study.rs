@@ -1,10 +1,10 @@
 //! A recording, understood once, as whoever explores it wants it: cut into shards that are the same
 //! for any number of workers, judged, replayed, and opened state by state.
 //!
-//! Marks are boundaries here: an oracle of one's own may be stricter behind each of them, so content
-//! that was judged before a mark is judged again behind it.
+//! Marks are boundaries here: an oracle of one's own may be stricter behind each of them, so what
+//! was judged before a mark is judged again behind it.
 
-use super::explore::{CrashState, Explorer, Judge, Report, Shard};
+use super::explore::{CrashState, Explorer, Report, Shard};
 use super::guest::Initial;
 use super::medium::{Medium, SECTOR};
 use super::medium_storage::MediumStorage;
@@ -12,6 +12,7 @@ use super::oracle::{Oracle, Panel, Qemu, Subject, subject_by_qemu};
 use super::random::{digest, to_usize};
 use super::recording::{GuestDisk, Recording};
 use super::states::{Mode, Plan};
+use super::watched::Watched;
 use crate::chain::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{ImageSettings, read_backing_info};
@@ -154,14 +155,26 @@ impl Study {
         open(&self.subject.recording, medium, read_only)
     }
 
+    /// A state as it comes back: open for writing, or read-only where it may not be written to
+    /// before another program has repaired it (a qcow2 image that is marked dirty).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn recover(&self, medium: &Medium) -> Result<Disk> {
+        match self.open(medium, false) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => self.open(medium, true),
+            opened => opened,
+        }
+    }
+
     /// The texts of the marks that were made before a crash at `t`.
     #[must_use]
     pub fn marks_at(&self, t: usize) -> Vec<&str> {
         self.marks().take_while(|(event, _)| *event < t).map(|(_, text)| text).collect()
     }
 
-    /// Whether the guest may read `bytes` at `offset`, a multiple of 512, after a crash at `t`: each
-    /// sector as it was when it was last stable, or as any call has made it since.
+    /// Whether the guest may read `bytes` at `offset`, a multiple of 512, after a crash at `t`:
+    /// each sector as it was when it was last stable, or as any call has made it since.
     ///
     /// # Errors
     /// A range that is not made of whole sectors.
@@ -286,39 +299,4 @@ fn whole_sectors(offset: u64, length: u64) -> Result<u64> {
         return Err(Error::invalid(text));
     }
     Ok(offset / SECTOR)
-}
-
-/// A panel that can be told to stop: it then lets everything pass.
-struct Watched<'a> {
-    panel: Panel<'a>,
-    watch: &'a mut dyn FnMut() -> bool,
-    stopped: bool,
-}
-
-impl Judge for Watched<'_> {
-    fn enter(&mut self, frame: &super::states::Frame<'_>) {
-        if !self.stopped {
-            self.panel.enter(frame);
-        }
-    }
-
-    fn judge(&mut self, states: &[CrashState<'_>]) -> Vec<std::result::Result<(), super::Finding>> {
-        self.stopped = self.stopped || !(self.watch)();
-        if self.stopped {
-            return states.iter().map(|_| Ok(())).collect();
-        }
-        self.panel.judge(states)
-    }
-
-    fn batch(&self) -> usize {
-        self.panel.batch()
-    }
-
-    fn call(&self, number: u64) -> Option<String> {
-        self.panel.call(number)
-    }
-
-    fn finish(&mut self) -> std::result::Result<(), super::Finding> {
-        if self.stopped { Ok(()) } else { self.panel.finish() }
-    }
 }

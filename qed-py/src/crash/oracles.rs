@@ -95,7 +95,7 @@ fn own(
         if raised.lock().is_some() {
             return Ok(());
         }
-        let disk = study.open(case.medium, false).map_err(|error| format!("opening: {error}"))?;
+        let disk = study.recover(case.medium).map_err(|error| format!("opening: {error}"))?;
         let (view, prepared) = (View::new(Arc::clone(&study), case.t), Prepared::new(disk));
         Python::attach(|py| {
             let verdict = ask(py, &judge, prepared, view);
