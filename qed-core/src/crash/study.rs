@@ -15,7 +15,7 @@ use super::states::{Mode, Plan};
 use super::watched::Watched;
 use crate::chain::Disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::ImageSettings;
+use crate::image::{ImageSettings, read_backing_info};
 use crate::source::{Extent, ExtentKind, Format};
 use crate::storage::Event;
 use std::sync::Arc;
@@ -52,6 +52,7 @@ impl Study {
     /// # Errors
     /// The log does not begin with an image that can be read.
     pub fn new(recording: Recording) -> Result<Self> {
+        check_backing(&recording)?;
         let subject = match recording.format {
             Format::Qcow2 => of_qcow2(recording)?,
             Format::Qed | Format::Raw => Subject::new(recording)?,
@@ -232,6 +233,19 @@ impl ExploredState {
             medium: state.medium,
         }
     }
+}
+
+/// # Errors
+/// The image names a backing file and none is given: what it holds would be missed in every state.
+fn check_backing(recording: &Recording) -> Result<()> {
+    if recording.backing.is_some() || recording.format != Format::Qed {
+        return Ok(());
+    }
+    let storage = MediumStorage::new(Medium::new(&recording.log.base), recording.log.limits);
+    // What is no image at all is told by who reads it.
+    let Ok(Some(named)) = read_backing_info(&storage) else { return Ok(()) };
+    let name = String::from_utf8_lossy(&named.name);
+    Err(Error::invalid(format!("the image has a backing file, {name:?}, and none is given")))
 }
 
 /// A qcow2 image's run, with the guest's disk as it read at first: to libqed, or to QEMU's tools

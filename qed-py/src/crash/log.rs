@@ -1,5 +1,6 @@
 //! The native class `CrashLog`: a recorded run, explored.
 
+use super::history::{Happening, history};
 use super::oracles::{Oracles, default_names};
 use super::plan::Fields;
 use super::state::CrashState;
@@ -177,6 +178,12 @@ impl CrashLog {
                 _ => None,
             })
             .collect()
+    }
+
+    /// What happened, event by event.
+    #[getter]
+    fn history(&self) -> Vec<Happening> {
+        history(&self.recording)
     }
 
     /// Events of the log: issues, completions, marks.

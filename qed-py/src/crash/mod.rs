@@ -4,6 +4,7 @@
 //! (`qed_core::crash`). Judging runs detached from the interpreter; an oracle written in Python is
 //! called attached, one state at a time.
 
+pub(crate) mod history;
 pub(crate) mod log;
 mod oracles;
 mod plan;

@@ -26,7 +26,7 @@ from qed.crash._oracles import (
 )
 from qed.crash._plan import MODES, Budget
 from qed.crash._record import Recording, record
-from qed.crash._results import Barrier, Failure, GuestCall, Result, Stats, Write
+from qed.crash._results import Barrier, Event, Failure, GuestCall, Result, Stats, Write
 from qed.crash._state import State
 from qed.crash._workload import Workload
 
@@ -43,6 +43,7 @@ __all__ = [
     "STRUCTURE",
     "Barrier",
     "Budget",
+    "Event",
     "Failure",
     "GuestCall",
     "Log",

@@ -15,7 +15,7 @@ from qed._options import OpenOptions, Path
 from qed.crash import _shards
 from qed.crash._oracles import Oracle, prepared
 from qed.crash._plan import MODES, Budget, Plan
-from qed.crash._results import Result, Stats
+from qed.crash._results import Event, Result, Stats
 from qed.crash._state import State
 
 Progress: TypeAlias = Callable[[int, int], object]
@@ -104,6 +104,22 @@ class Log:
     def marks(self) -> list[str]:
         """The texts of the marks, in order."""
         return self._native.marks
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether files can hold all of it: what a workload's image stands on is in none."""
+        backing = self._native.backing
+        return backing is None or backing[0] is not None
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened, in order."""
+        return [Event(*event) for event in self._native.history]
+
+    @property
+    def default_oracles(self) -> list[str]:
+        """The names of the oracles that judge it where none are given."""
+        return self._native.default_oracles
 
     def explore(
         self,
@@ -217,10 +233,11 @@ def _workload(given: Iterable[tuple[str, int]] | Path | None) -> list[tuple[str,
         return []
     if not isinstance(given, str | bytes | os.PathLike):
         return list(given)
+    path = FilePath(os.fsdecode(given))
     calls = []
-    for line in FilePath(os.fsdecode(given)).read_text(encoding="ascii").splitlines():
-        entries, _, call = line.partition(" ")
-        if not entries.isdigit() or not call:
-            raise ValueError(f"{line!r} is not `entries call`")
-        calls.append((call, int(entries)))
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        entries, _, call = line.partition(b" ")
+        if not entries.isdigit() or not call.isascii() or not call:
+            raise ValueError(f"{path}: line {number} is not `entries call`")
+        calls.append((call.decode("ascii"), int(entries)))
     return calls

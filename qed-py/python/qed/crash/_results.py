@@ -25,6 +25,19 @@ class GuestCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a recorded run."""
+
+    kind: str
+    """`call`, `returned`, `call-failed` of the guest's calls; `operation`, `completed`, `failed` of
+    what the disk was asked for; or `mark`."""
+    number: int | None
+    """The call's or the operation's number; None for a mark."""
+    text: str
+    """What was asked for, why it failed, or the mark's text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """An operation on the disk."""
 
