@@ -52,6 +52,10 @@ def completed(directory: Path, line: str) -> list[str]:
         ("qed convert -t un", ["unsafe"]),
         ("qed completions z", ["zsh"]),
         ("qed info ''", ["file names"]),
+        ("qed crash ''", ["explore", "record", "replay", "show"]),
+        ("qed crash explore --mo", ["--modes"]),
+        ("qed crash explore --profile n", ["nightly"]),
+        ("qed crash replay ''", ["file names"]),
         ("qed nosuch x", []),
     ],
 )

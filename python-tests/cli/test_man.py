@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qed.cli import VERBS
+from qed.cli import GROUPS, VERBS
 from support.commands import Command, tool
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,8 @@ def test_each_verb_has_its_section_in_their_order() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_section_names_the_options_that_the_help_lists(qed_cli: Command, verb: str) -> None:
     listed = options_in(qed_cli.ok(verb, "--help"))
+    for part in GROUPS.get(verb, ()):
+        listed |= options_in(qed_cli.ok(verb, part, "--help"))
     assert listed >= {"-h", "--help"}
     assert options_of(sections()[verb]) - _GENERAL == listed - _GENERAL
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 import qed
-from qed.cli import VERBS, command
+from qed.cli import GROUPS, VERBS, command
 from qed.cli._program import QED
 from support.commands import Command
 
 # The io language has a parser and tests of its own.
-EVERY_VERB = pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "io"])
+ONE_WORD = [verb for verb in VERBS if verb != "io"]
+TWO_WORDS = [f"{verb} {part}" for verb, parts in GROUPS.items() for part in parts]
+EVERY_VERB = pytest.mark.parametrize("verb", ONE_WORD + TWO_WORDS)
 
 
 def test_help_names_every_verb_and_version_the_version(qed_cli: Command) -> None:
@@ -28,8 +30,9 @@ def test_help_names_every_verb_and_version_the_version(qed_cli: Command) -> None
 
 @EVERY_VERB
 def test_every_verb_explains_every_option(qed_cli: Command, verb: str) -> None:
-    text = qed_cli.ok(verb, "--help")
-    assert text == qed_cli.ok(verb, "-h") == qed_cli.ok(verb, "nothing.qed", "--help")
+    words = verb.split()
+    text = qed_cli.ok(*words, "--help")
+    assert text == qed_cli.ok(*words, "-h") == qed_cli.ok(*words, "nothing.qed", "--help")
     assert text.startswith(f"Usage: qed {verb} ")
     assert f"\n  Examples:\n    qed {verb} " in text
     options = declared(verb)
@@ -67,6 +70,11 @@ def declared(verb: str) -> list[str]:
         (["convert", "a"], "image file name"),
         (["dd", "if=a"], "both input and output"),
         (["dd", "if=a", "of=b", "seek=1"], "seek"),
+        (["crash"], "one of explore, record, replay, show (try 'qed crash --help')"),
+        (["crash", "frob"], "unknown verb 'frob'"),
+        (["crash", "explore"], "a log (try 'qed crash explore --help')"),
+        (["crash", "replay", "a"], "a log and a state"),
+        (["crash", "record"], "a log's name"),
         (["probe"], "one image file name"),
         (["completions", "csh"], "bash, fish, zsh"),
         (["info", "nope.qed"], "nope.qed"),

@@ -19,8 +19,8 @@ mod sync;
 pub use chain::qcow2;
 pub use chain::{
     AskBacking, BackingPolicy, BackingRequest, BackingSource, DEFAULT_MAX_DEPTH, Disk, DiskInfo,
-    Layer, LayerName, LockMode, MAX_DEPTH, OpenOptions, inspect, inspect_file, open, open_file,
-    probe, probe_file,
+    GuestCall, Layer, LayerName, LockMode, MAX_DEPTH, Observer, OpenOptions, inspect, inspect_file,
+    open, open_file, probe, probe_file,
 };
 pub use error::{Corruption, Error, ErrorKind, Result};
 pub use image::{

@@ -8,6 +8,7 @@ use crate::arguments::{Bytes, Target};
 use crate::backing;
 use crate::buffers::{self, SourceList, TargetList};
 use crate::call::detached;
+use crate::crash::prepared::Prepared;
 use crate::errors;
 use crate::extents::{Extents, Owner};
 use crate::fork::Birth;
@@ -30,6 +31,11 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    fn of(engine: Disk) -> Self {
+        let (read_only, closed) = (engine.is_read_only(), AtomicBool::new(false));
+        Self { engine: RwLock::new(Some(engine)), closed, read_only, birth: Birth::now() }
+    }
+
     /// Runs `work` on the engine, detached from the interpreter.
     pub(crate) fn with<T: Send>(
         &self,
@@ -102,12 +108,16 @@ impl Image {
     ))]
     fn new(
         py: Python<'_>,
-        path: Target,
+        path: &Bound<'_, PyAny>,
         mode: &str,
         backing_chain: Option<&Bound<'_, PyAny>>,
         backing_directory: Option<Target>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        if let Ok(prepared) = path.cast::<Prepared>() {
+            return Ok(Self::of(prepared.get().take(py)?));
+        }
+        let path: Target = path.extract()?;
         let read_only = is_read_only(mode, options).map_err(|text| errors::invalid(py, text))?;
         let mut options = options::open(py, options)?;
         options.image.read_only = read_only;
@@ -116,8 +126,7 @@ impl Image {
             Target::Path(path) => Disk::open(path, &options),
             Target::File(file) => Disk::open_file(file, &options),
         })?;
-        let closed = AtomicBool::new(false);
-        Ok(Self { engine: RwLock::new(Some(engine)), closed, read_only, birth: Birth::now() })
+        Ok(Self::of(engine))
     }
 
     /// Bytes of the disk the guest sees.

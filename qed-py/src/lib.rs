@@ -12,6 +12,7 @@ mod bench;
 mod buffers;
 mod call;
 mod convert;
+mod crash;
 #[allow(unsafe_code)]
 mod descriptor;
 mod errors;
@@ -34,6 +35,20 @@ mod _qed {
     use crate::bench::bench;
     #[pymodule_export]
     use crate::convert::{compare, convert};
+    #[pymodule_export]
+    use crate::crash::log::CrashLog;
+    #[pymodule_export]
+    use crate::crash::prepared::Prepared;
+    #[pymodule_export]
+    use crate::crash::recorder::CrashRecorder;
+    #[pymodule_export]
+    use crate::crash::state::CrashState;
+    #[pymodule_export]
+    use crate::crash::tally::Tally;
+    #[pymodule_export]
+    use crate::crash::view::View;
+    #[pymodule_export]
+    use crate::crash::workload::CrashWorkload;
     #[pymodule_export]
     use crate::extents::Extents;
     #[pymodule_export]

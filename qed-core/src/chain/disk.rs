@@ -7,20 +7,24 @@
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::observe::{GuestCall, Observer, observe};
 use super::open::open_chain;
 use super::options::OpenOptions;
 use super::qcow2::{Qcow2Disk, Qcow2Info};
 use super::raw::RawDisk;
 use crate::error::{Error, Result};
-use crate::image::{BackingInfo, Flags, Image, Info};
+use crate::image::{BackingInfo, Flags, Image, ImageSettings, Info};
 use crate::source::{Extent, Extents, Format, Source, Target, check_range};
+use crate::storage::Storage;
 
 /// An open disk. Every method may be called from any number of threads at once.
 #[derive(Debug)]
 pub struct Disk {
     driver: Driver,
     layers: Vec<LayerName>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// The formats behind a [`Disk`].
@@ -94,8 +98,31 @@ impl Disk {
         open_chain(file, None, options)
     }
 
+    /// A disk of this format in `storage`, over `below`, which it has no word about.
+    ///
+    /// # Errors
+    /// What building it finds; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a
+    /// format that is not built in.
+    pub fn from_storage(
+        storage: Arc<dyn Storage>,
+        format: Format,
+        below: Option<Arc<dyn Source>>,
+        settings: ImageSettings,
+    ) -> Result<Self> {
+        let driver = super::link::driver(storage, format, below, settings, None)?;
+        Ok(Self::new(driver, vec![LayerName { path: None, format }]))
+    }
+
     pub(super) fn new(driver: Driver, layers: Vec<LayerName>) -> Self {
-        Self { driver, layers }
+        Self { driver, layers, observer: None }
+    }
+
+    pub(super) fn observed_by(self, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { observer, ..self }
+    }
+
+    pub(super) fn is_observed(&self) -> bool {
+        self.observer.is_some()
     }
 
     /// Guest bytes of the disk.
@@ -177,7 +204,8 @@ impl Disk {
     /// # Errors
     /// As there.
     pub fn pwritev(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {
-        pass!(self, disk => disk.pwritev(buffers, offset, flags))
+        let call = GuestCall::Write { offset, buffers, flags };
+        self.observe(call, || pass!(self, disk => disk.pwritev(buffers, offset, flags)))
     }
 
     /// As [`Image::write_zeroes`].
@@ -185,7 +213,8 @@ impl Disk {
     /// # Errors
     /// As there.
     pub fn write_zeroes(&self, offset: u64, length: u64, flags: Flags) -> Result<()> {
-        pass!(self, disk => disk.write_zeroes(offset, length, flags))
+        let call = GuestCall::Zeroes { offset, length, flags };
+        self.observe(call, || pass!(self, disk => disk.write_zeroes(offset, length, flags)))
     }
 
     /// As [`Image::discard`].
@@ -193,7 +222,8 @@ impl Disk {
     /// # Errors
     /// As there.
     pub fn discard(&self, offset: u64, length: u64) -> Result<()> {
-        pass!(self, disk => disk.discard(offset, length))
+        let call = GuestCall::Discard { offset, length };
+        self.observe(call, || pass!(self, disk => disk.discard(offset, length)))
     }
 
     /// As [`Image::flush`].
@@ -201,7 +231,7 @@ impl Disk {
     /// # Errors
     /// As there.
     pub fn flush(&self) -> Result<()> {
-        pass!(self, disk => disk.flush())
+        self.observe(GuestCall::Flush, || pass!(self, disk => disk.flush()))
     }
 
     /// As [`Image::close`].
@@ -209,11 +239,12 @@ impl Disk {
     /// # Errors
     /// As there.
     pub fn close(self) -> Result<()> {
-        match self.driver {
+        let Self { driver, observer, .. } = self;
+        observe(observer.as_deref(), GuestCall::Flush, || match driver {
             Driver::Qed(image) => image.close(),
             Driver::Qcow2(disk) => disk.close(),
             Driver::Raw(disk) => disk.close(),
-        }
+        })
     }
 
     /// The extents of `length` bytes at `offset` in the disk's own file alone.
@@ -250,6 +281,11 @@ impl Disk {
             Driver::Qcow2(disk) => disk.info(),
             Driver::Raw(disk) => disk.info(),
         }
+    }
+
+    /// Makes a call of the guest's, watched.
+    fn observe(&self, call: GuestCall<'_>, make: impl FnOnce() -> Result<()>) -> Result<()> {
+        observe(self.observer.as_deref(), call, make)
     }
 
     fn check_range(&self, offset: u64, length: u64) -> Result<()> {

@@ -49,7 +49,10 @@ impl Link {
         let access = Access { block_devices: options.block_devices, ..Access::default() };
         let id = FileId::of(&check_file(&file, access, "the image")?);
         let mode = file_mode(options.image.cache, purpose == Purpose::Write);
-        let storage = lock_and_wrap(file, mode, purpose, options.lock)?;
+        let mut storage = lock_and_wrap(file, mode, purpose, options.lock)?;
+        if let Some(observer) = &options.observer {
+            storage = observer.storage(storage)?;
+        }
         Self::new(whereabouts, id, options.format, storage)
     }
 
@@ -102,26 +105,37 @@ impl Link {
         names: Vec<LayerName>,
         settings: ImageSettings,
     ) -> Result<Disk> {
-        let path = self.whereabouts.path;
-        let driver = match self.format {
-            Format::Raw => Driver::Raw(RawDisk::new(self.storage, settings, path.as_deref())?),
-            Format::Qcow2 => {
-                let disk = Qcow2Disk::from_storage(self.storage, below, settings)?;
-                Driver::Qcow2(match path {
-                    Some(path) => disk.named(path),
-                    None => disk,
-                })
-            }
-            Format::Qed => {
-                let image = Image::from_storage(self.storage, below, settings)?;
-                Driver::Qed(match path {
-                    Some(path) => image.named(path),
-                    None => image,
-                })
-            }
-        };
+        let path = self.whereabouts.path.as_deref();
+        let driver = driver(self.storage, self.format, below, settings, path)?;
         Ok(Disk::new(driver, names))
     }
+}
+
+/// The driver of a disk of this format in `storage`, whose errors name `path`.
+pub(super) fn driver(
+    storage: Arc<dyn Storage>,
+    format: Format,
+    below: Option<Arc<dyn Source>>,
+    settings: ImageSettings,
+    path: Option<&Path>,
+) -> Result<Driver> {
+    Ok(match format {
+        Format::Raw => Driver::Raw(RawDisk::new(storage, settings, path)?),
+        Format::Qcow2 => {
+            let disk = Qcow2Disk::from_storage(storage, below, settings)?;
+            Driver::Qcow2(match path {
+                Some(path) => disk.named(path.to_path_buf()),
+                None => disk,
+            })
+        }
+        Format::Qed => {
+            let image = Image::from_storage(storage, below, settings)?;
+            Driver::Qed(match path {
+                Some(path) => image.named(path.to_path_buf()),
+                None => image,
+            })
+        }
+    })
 }
 
 /// The disk in `storage`, which no other process knows yet, over `below` in the place of whatever

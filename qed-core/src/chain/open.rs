@@ -61,6 +61,9 @@ pub fn open_file(file: File, options: &OpenOptions) -> Result<Image> {
 }
 
 fn image_alone(disk: Disk) -> Result<Image> {
+    if disk.is_observed() {
+        return Err(Error::invalid("an observer watches a disk, and an image alone is none"));
+    }
     let format = disk.format();
     disk.into_image().ok_or_else(|| {
         let text = format!("format={format} makes no QED image; a disk of any format would do it");
@@ -79,7 +82,8 @@ pub(super) fn open_chain(file: File, path: Option<&Path>, options: &OpenOptions)
     let below = collect(&top, options)?;
     let names = std::iter::once(&top).chain(&below).map(Link::name).collect();
     let below = build(below, options)?;
-    top.into_disk(below, names, options.image.clone())
+    let disk = top.into_disk(below, names, options.image.clone())?;
+    Ok(disk.observed_by(options.observer.clone()))
 }
 
 /// The files below `top`, from its own backing file to the base.

@@ -1,8 +1,10 @@
 //! How images are opened. Names and meanings are the same in every face.
 
+use super::observe::Observer;
 use super::policy::BackingPolicy;
 use crate::image::ImageSettings;
 use crate::source::Format;
+use std::sync::Arc;
 
 /// The default for [`OpenOptions::max_depth`].
 pub const DEFAULT_MAX_DEPTH: u32 = 64;
@@ -38,6 +40,8 @@ pub struct OpenOptions {
     pub no_follow: bool,
     /// The image and its backing files may be block devices, not regular files alone.
     pub block_devices: bool,
+    /// Watches the [`Disk`](super::Disk) that is opened.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for OpenOptions {
@@ -50,6 +54,7 @@ impl Default for OpenOptions {
             lock: LockMode::default(),
             no_follow: false,
             block_devices: false,
+            observer: None,
         }
     }
 }

@@ -32,7 +32,10 @@ pub mod oracle;
 mod random;
 mod recording;
 pub mod report;
+mod session;
 pub mod states;
+mod study;
+mod watched;
 pub mod workload;
 
 pub use explore::{Explorer, Finding, Report, Shard, explore};
@@ -43,5 +46,7 @@ pub use oracle::{Oracle, Panel, Subject};
 pub use random::{Random, digest, mix};
 pub use recording::{Below, GuestDisk, Recording, UNREADABLE, Writer};
 pub use report::Failure;
+pub use session::Session;
 pub use states::{Mode, Plan};
+pub use study::{ExploredState, Study};
 pub use workload::{Step, Workload};

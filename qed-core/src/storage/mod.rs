@@ -25,7 +25,7 @@ pub use latch::Latch;
 pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use overlay::Overlay;
-pub use record::{Base, Event, Log, Operation, Recorder};
+pub use record::{Base, Event, Log, Operation, Recorder, Tape};
 pub(crate) use zeroing::write_zeroes;
 
 use std::fmt;

@@ -15,12 +15,20 @@ use std::sync::Arc;
 
 /// Logs every change that goes through it to another storage.
 ///
-/// The log lives in memory, payloads included, and grows until the recorder is dropped.
+/// The log lives in memory, payloads included, and grows until the recorder is dropped and every
+/// holder of its tape is.
 #[derive(Debug)]
 pub struct Recorder {
     inner: Arc<dyn Storage>,
+    tape: Arc<Tape>,
+}
+
+/// What a [`Recorder`] writes on: it outlives the recorder, and holds no file.
+#[derive(Debug)]
+pub struct Tape {
     base: Arc<Base>,
     journal: Mutex<Journal>,
+    limits: Limits,
 }
 
 /// What a [`Recorder`] saw up to one moment.
@@ -129,14 +137,58 @@ impl Recorder {
     /// What `inner` reports while its content is read.
     pub fn new(inner: Arc<dyn Storage>) -> io::Result<Self> {
         let base = Arc::new(Base::read(&*inner)?);
-        Ok(Self { inner, base, journal: Mutex::new(Rank::Storage, Journal::default()) })
+        let journal = Mutex::new(Rank::Storage, Journal::default());
+        let tape = Arc::new(Tape { base, journal, limits: inner.limits() });
+        Ok(Self { inner, tape })
     }
 
+    /// What this records on.
+    #[must_use]
+    pub fn tape(&self) -> Arc<Tape> {
+        Arc::clone(&self.tape)
+    }
+
+    /// See [`Tape::log`].
+    #[must_use]
+    pub fn log(&self) -> Log {
+        self.tape.log()
+    }
+
+    /// See [`Tape::mark`].
+    pub fn mark(&self, text: &str) {
+        self.tape.mark(text);
+    }
+
+    /// See [`Tape::begin`].
+    pub fn begin(&self, payload: u64) {
+        self.tape.begin(payload);
+    }
+
+    /// See [`Tape::end`].
+    pub fn end(&self, payload: u64, done: bool) {
+        self.tape.end(payload, done);
+    }
+
+    /// Runs `call` between the two events of `operation`. The journal is not locked meanwhile.
+    fn record(
+        &self,
+        operation: Operation,
+        call: impl FnOnce(&dyn Storage) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let id = self.tape.issue(operation);
+        let answer = call(&*self.inner);
+        let result = answer.as_ref().map_err(io::Error::kind).copied();
+        self.tape.note(Event::Completed { id, result });
+        answer
+    }
+}
+
+impl Tape {
     /// Everything recorded so far.
     #[must_use]
     pub fn log(&self) -> Log {
         let events = self.journal.lock().events.clone();
-        Log { base: Arc::clone(&self.base), events, limits: self.inner.limits() }
+        Log { base: Arc::clone(&self.base), events, limits: self.limits }
     }
 
     /// Writes a remark into the log.
@@ -158,23 +210,12 @@ impl Recorder {
         self.journal.lock().events.push(event);
     }
 
-    /// Runs `call` between the two events of `operation`. The journal is not locked meanwhile.
-    fn record(
-        &self,
-        operation: Operation,
-        call: impl FnOnce(&dyn Storage) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let id = {
-            let mut journal = self.journal.lock();
-            let id = journal.operations;
-            journal.operations += 1;
-            journal.events.push(Event::Issued { id, operation });
-            id
-        };
-        let answer = call(&*self.inner);
-        let result = answer.as_ref().map_err(io::Error::kind).copied();
-        self.note(Event::Completed { id, result });
-        answer
+    fn issue(&self, operation: Operation) -> u64 {
+        let mut journal = self.journal.lock();
+        let id = journal.operations;
+        journal.operations += 1;
+        journal.events.push(Event::Issued { id, operation });
+        id
     }
 }
 

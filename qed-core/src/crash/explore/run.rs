@@ -128,6 +128,15 @@ impl<'a> Explorer<'a> {
         Shard::cut(self.digest, self.plan.seed, self.whole().cap, &self.counts(), parts)
     }
 
+    /// Everything, cut into shards of about so many states.
+    #[must_use]
+    pub fn shards_of(&self, states: usize) -> Vec<Shard> {
+        let (counts, cap) = (self.counts(), self.whole().cap);
+        let total: usize = counts.iter().map(|count| *count.min(&cap)).sum();
+        let parts = total.div_ceil(states.max(1));
+        Shard::cut(self.digest, self.plan.seed, cap, &counts, parts)
+    }
+
     /// Judges the states of a shard.
     ///
     /// # Errors
@@ -190,11 +199,21 @@ impl<'a> Explorer<'a> {
     pub fn names(&self) -> impl Iterator<Item = String> + '_ {
         let shard = self.whole();
         (0..self.windows.len()).flat_map(move |window| {
-            let frame = self.frame(window);
-            let states = self.plan.states(&frame);
-            let range = shard.range(window, states.len());
-            states[range].iter().map(|state| frame.name(state)).collect::<Vec<_>>()
+            self.with_states(window, &shard, |state| state.frame.name(&state.state))
         })
+    }
+
+    /// Does something with every state of a window that is in `shard`, in order.
+    pub fn with_states<T>(
+        &self,
+        window: usize,
+        shard: &Shard,
+        then: impl Fn(CrashState<'_>) -> T,
+    ) -> Vec<T> {
+        let frame = self.frame(window);
+        let states = self.plan.states(&frame);
+        let range = shard.range(window, states.len());
+        states[range].iter().map(|state| then(build(&frame, state.clone()))).collect()
     }
 
     fn counts(&self) -> Vec<usize> {

@@ -121,6 +121,20 @@ impl GuestModel {
         events
     }
 
+    /// The calls that were issued before a crash at `t`: their number, whether they had returned
+    /// without an error, and whether what they did was stable.
+    pub fn calls_at(&self, t: usize) -> Vec<(u64, bool, bool)> {
+        let issued = self.calls.iter().filter(|call| call.span.issued_by(t));
+        let told = |call: &Issued| {
+            let returned = call.span.done && call.span.completion.is_some_and(|event| event < t);
+            let stable = call.stable_at.is_some_and(|event| event < t);
+            (call.number, returned, stable || returned && call.call == Call::Flush)
+        };
+        let mut calls: Vec<_> = issued.map(told).collect();
+        calls.sort_unstable();
+        calls
+    }
+
     /// Sectors that any call touched, ascending.
     pub fn touched(&self) -> impl Iterator<Item = u64> + '_ {
         self.touched.keys().copied()

@@ -8,4 +8,4 @@ mod timeline;
 
 pub use barrier::Barrier;
 pub use failure::Failure;
-pub use timeline::{Fate, Row, Timeline};
+pub use timeline::{Fate, Row, Timeline, describe};

@@ -73,7 +73,7 @@ impl Timeline {
             };
             match event {
                 Event::Issued { id, operation } => {
-                    row.disk = format!("#{id} {}", text(operation));
+                    row.disk = format!("#{id} {}", describe(operation));
                     if *operation == Operation::Sync {
                         row.barrier = at_once.contains(id);
                     } else {
@@ -145,7 +145,9 @@ fn fates(frame: &Frame<'_>, state: &State) -> BTreeMap<u64, Fate> {
     fates
 }
 
-fn text(operation: &Operation) -> String {
+/// An operation in words, with its place in the file.
+#[must_use]
+pub fn describe(operation: &Operation) -> String {
     match operation {
         Operation::Write { offset, data, flags } => {
             let forced = if flags.fua { " forced" } else { "" };

@@ -21,6 +21,17 @@ pub enum Shape {
 impl Shape {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Plain, Self::DuringFlush, Self::DuringWrite, Self::Faults];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::DuringFlush => "during-flush",
+            Self::DuringWrite => "during-write",
+            Self::Faults => "faults",
+        }
+    }
 }
 
 const S: u64 = 512;

@@ -20,7 +20,7 @@ pub use faults::{Fault, FaultKind, every_fault, judge_faults};
 pub use generate::{Shape, generate};
 pub use image::empty_image;
 pub use profile::{QUICK, quick};
-pub use shrink::shrink;
+pub use shrink::{shrink, shrink_by};
 pub use step::Step;
 
 use super::explore::{Explorer, Report};

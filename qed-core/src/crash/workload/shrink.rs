@@ -16,15 +16,26 @@ pub fn shrink(
     oracles: &[Arc<dyn Oracle>],
 ) -> (Workload, Failure) {
     let oracle = failure.finding.oracle.clone();
-    let retry = |candidate: &Workload| {
+    shrink_by(workload, failure, |candidate| {
         let report = candidate.explore(plan, oracles).ok()?;
         report.failures.into_iter().find(|failure| failure.finding.oracle == oracle)
-    };
+    })
+}
+
+/// The same, where `retry` says how a candidate fails.
+#[must_use]
+pub fn shrink_by(
+    workload: &Workload,
+    failure: Failure,
+    retry: impl Fn(&Workload) -> Option<Failure>,
+) -> (Workload, Failure) {
+    let oracle = failure.finding.oracle.clone();
     let (mut best, mut failure) = (workload.clone(), failure);
     loop {
         let smaller = candidates(&best.steps).into_iter().find_map(|steps| {
             let candidate = Workload { steps, ..best.clone() };
-            retry(&candidate).map(|failure| (candidate, failure))
+            let failed = retry(&candidate).filter(|failed| failed.finding.oracle == oracle);
+            failed.map(|failure| (candidate, failure))
         });
         match smaller {
             Some(found) => (best, failure) = found,

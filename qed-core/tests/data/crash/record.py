@@ -31,6 +31,21 @@ class Case:
     backing: bool = False
 
 
+MIXED = (
+    "write 4096+8192 fill=11",
+    "write 16384+2048 fill=22",
+    "flush",
+    "write 18432+6144 fill=33",
+    "zero 4096+4096",
+    "write 32768+16384 fill=44",
+    "flush",
+    "write 4608+1024 fill=55",
+    "write 65536+4096 fill=66",
+    "write 69632+512 fill=77",
+    "flush",
+    "write 32768+4096 fill=88",
+)
+
 CASES = (
     Case(
         "qed",
@@ -74,11 +89,14 @@ CASES = (
         ("write 4096+4096 fill=bb", "flush", "write 8192+4096 fill=cc", "flush"),
         before=("write -P 0xaa 0 4096", "flush"),
     ),
+    Case("qed-mixed", "qed", "cluster_size=4096,table_size=2", MIXED),
+    Case("qcow2-lazy-mixed", "qcow2", "cluster_size=4096,lazy_refcounts=on", MIXED),
+    Case("qcow2-mixed", "qcow2", "cluster_size=4096,lazy_refcounts=off", MIXED),
 )
 
 
 def command(call: str) -> str:
-    """Put a call into the words of qemu-io."""
+    """Return a call in the words of qemu-io."""
     verb, *rest = call.split()
     if verb == "flush":
         return "flush"
@@ -89,7 +107,7 @@ def command(call: str) -> str:
 
 
 def entries(log: Path) -> int:
-    """How many entries the log's superblock counts."""
+    """Return how many entries the log's superblock counts."""
     count: int = struct.unpack_from("<Q", log.read_bytes(), 16)[0]
     return count
 
@@ -104,7 +122,8 @@ def record(case: Case, folder: Path, target: Path) -> None:
     subprocess.run([*create, str(image), "1M"], check=True, cwd=folder)
     if case.before:
         commands = [word for text in case.before for word in ("-c", text)]
-        subprocess.run(["qemu-io", "-f", case.driver, *commands, str(image)], check=True)
+        before = ["qemu-io", "-f", case.driver, *commands, str(image)]
+        subprocess.run(before, check=True, stdout=subprocess.DEVNULL)
     shutil.copy(image, target / f"{case.name}.base")
     log.touch()
     options = [

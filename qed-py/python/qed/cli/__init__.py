@@ -25,6 +25,7 @@ VERBS = {
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",
     "convert": "Copy a disk into an image of any format",
+    "crash": "Judge what a power failure may leave of a disk",
     "create": "Create an image",
     "dd": "Copy a part of a disk",
     "info": "Show what an image says about itself",
@@ -32,7 +33,16 @@ VERBS = {
     "map": "Show where a disk's data lies",
     "probe": "Tell an image's format by its first bytes",
 }
-_OURS = {"completions", "io", "probe"}
+GROUPS = {
+    "crash": {
+        "explore": "Judge the states that a power failure may leave of a run",
+        "record": "Record what reaches the file of a disk",
+        "replay": "Judge one state alone",
+        "show": "Show what a log holds",
+    }
+}
+"""Verbs that have verbs of their own, and what each of these does."""
+_OURS = {"completions", "crash", "io", "probe"}
 """Verbs that qemu-img does not have."""
 _ABSENT = ("amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""
@@ -62,8 +72,8 @@ def verbs(program: Program) -> dict[str, str]:
 
 
 def command(program: Program, verb: str) -> "Command":
-    """Return the command behind a verb other than `io`."""
-    module = importlib.import_module(f"qed.cli.{verb}")
+    """Return the command behind a verb other than `io`; a verb of a group's has two words."""
+    module = importlib.import_module(f"qed.cli.{verb.replace(' ', '.')}")
     made: Command = module.command(program)
     return made
 
@@ -96,6 +106,8 @@ def _run(program: Program, words: list[str]) -> int:
             return 0
         if verb == "io":
             return _io(program.named("qed io"), rest)
+        if rest and rest[0] in GROUPS.get(verb, ()):
+            verb, rest = f"{verb} {rest[0]}", rest[1:]
         return command(program, verb).run(rest)
     except BrokenPipeError:
         return 1

@@ -14,17 +14,22 @@ Progress = Callable[[int, int], None]
 
 @contextmanager
 def shown(
-    wanted: bool, *, step: float = 1, stream: TextIO | None = None, ends_full: bool = False
+    wanted: bool,
+    *,
+    step: float = 1,
+    stream: TextIO | None = None,
+    ends_full: bool = False,
+    unit: str = "B",
 ) -> Iterator[Progress | None]:
     """Give what the library tells of its progress, or None where nobody `wanted` it.
 
     `step` is how many hundredths must pass between two lines; with `ends_full` the last one says
-    once more that all is done, as QEMU's convert does.
+    once more that all is done, as QEMU's convert does. `unit` is what is counted.
     """
     if not wanted:
         yield None
     elif sys.stderr.isatty():
-        with _bar() as progress:
+        with _bar(unit) as progress:
             yield progress
     else:
         line = _Line(step, stream or sys.stdout)
@@ -38,10 +43,10 @@ def shown(
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def _bar(unit: str) -> Iterator[Progress]:
     from tqdm import tqdm
 
-    with tqdm(unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr) as bar:
+    with tqdm(unit=unit, unit_scale=True, unit_divisor=1024, file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

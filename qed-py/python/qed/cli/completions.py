@@ -1,9 +1,11 @@
 """`qed completions`: what makes a shell complete verbs, options and file names."""
 
+from collections.abc import Mapping
+
 import click
 from click.shell_completion import CompletionItem, get_completion_class, shell_complete
 
-from qed.cli import COMPLETE_VARIABLE, verbs
+from qed.cli import COMPLETE_VARIABLE, GROUPS, verbs
 from qed.cli import _command as command_line
 from qed.cli import command as command_of
 from qed.cli._command import Arguments, Command
@@ -57,15 +59,42 @@ class _Verbs(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the verbs, without importing them, and the tool's options."""
-        offered = [
-            CompletionItem(verb, help=text)
-            for verb, text in verbs(self.program).items()
-            if verb.startswith(incomplete)
-        ]
+        offered = _offered(verbs(self.program), incomplete)
         return offered + click.Command.shell_complete(self, ctx, incomplete)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return what completes the line behind a verb."""
         if cmd_name == "io":
             return click.Command(cmd_name, params=[command_line.file_argument()])
-        return command_of(self.program, cmd_name) if cmd_name in verbs(self.program) else None
+        if cmd_name not in verbs(self.program):
+            return None
+        if cmd_name in GROUPS:
+            return _Group(self.program, cmd_name)
+        return command_of(self.program, cmd_name)
+
+
+class _Group(click.Group):
+    """A verb that has verbs of its own."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        super().__init__(name)
+        self.program = program
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer its verbs and its options."""
+        offered = _offered(GROUPS[str(self.name)], incomplete)
+        return offered + click.Command.shell_complete(self, ctx, incomplete)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return what completes the line behind one of them."""
+        if cmd_name not in GROUPS[str(self.name)]:
+            return None
+        return command_of(self.program, f"{self.name} {cmd_name}")
+
+
+def _offered(known: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(verb, help=text)
+        for verb, text in known.items()
+        if verb.startswith(incomplete)
+    ]

@@ -1,0 +1,80 @@
+"""Workloads as data: one line that is generated, printed, parsed back, run and shrunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from qed import _qed
+from qed.crash._log import Log
+from qed.crash._oracles import DEFAULT, Oracle, prepared
+from qed.crash._plan import MODES, Budget, Plan
+
+if TYPE_CHECKING:
+    from qed.crash._results import Result
+
+
+class Workload:
+    """A QED image on some disk, and what is done to it, as one line.
+
+    `cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; zero 0+512`. Of the
+    image's facts only what differs from these need be given. Steps are `write`, `zero` and
+    `discard` with `offset+length` (`fua`, `unmap`, `fill=aa`), `flush`, `reopen`, `kill`,
+    `try CALL`, `fail [sync nth=2]`, `shorten 512 [write]` and
+    `during [write after] {CALL, CALL} CALL`.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, line: str) -> None:
+        self._native = _qed.CrashWorkload(line)
+
+    @classmethod
+    def generate(
+        cls,
+        seed: int,
+        *,
+        shape: Literal["plain", "during-flush", "during-write", "faults"] = "plain",
+    ) -> Self:
+        """Return a random workload; the same seed and shape make the same one."""
+        return cls(str(_qed.CrashWorkload.generate(seed, shape)))
+
+    @property
+    def steps(self) -> list[str]:
+        """What is done, step by step."""
+        return self._native.steps
+
+    def record(self) -> Log:
+        """Run it in memory and return the log."""
+        return Log(self._native.record(), {})
+
+    def explore(self, **options: Any) -> Result:
+        """Run it and judge the states: the options are those of `Log.explore`."""
+        return self.record().explore(**options)
+
+    def shrink(
+        self,
+        *,
+        modes: Iterable[Literal["prefix", "reorder", "torn"]] = MODES,
+        seed: int = 0,
+        oracles: Iterable[Oracle] = DEFAULT,
+        budget: Budget | None = None,
+    ) -> Self:
+        """Return the shortest workload found that fails the same oracle; this one fails."""
+        plan = Plan.of(modes, self._native.unit, seed, budget or Budget())
+        return type(self)(str(self._native.shrink(plan, prepared(oracles))))
+
+    def __str__(self) -> str:
+        return str(self._native)
+
+    def __repr__(self) -> str:
+        return f"Workload({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workload) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (str(self),)
