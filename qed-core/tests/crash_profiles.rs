@@ -120,7 +120,11 @@ fn as_many_distinct_states_as_are_asked_for_are_legal() {
             let report = workload.explore(&plan, &oracles);
             match report {
                 Ok(report) => {
-                    unique.fetch_add(report.unique() as u64, Ordering::Relaxed);
+                    let more = report.unique() as u64;
+                    let before = unique.fetch_add(more, Ordering::Relaxed);
+                    if before / 50_000 != (before + more) / 50_000 {
+                        println!("{} states of {seed} runs", before + more);
+                    }
                     let told = report.failures.iter().map(|f| format!("{workload}\n{f}"));
                     broken.lock().unwrap().extend(told);
                 }

@@ -17,10 +17,9 @@ class Image(_qed.Image, Handle):
     error, and nothing is read or written. What was written is stable after `flush` or `close`.
     """
 
-    path: str | None = None
+    path: str | None
     """The path it was opened by, or None for a descriptor."""
 
-    # By then the image is open: Ctrl-C in between leaves it to `__del__` without a path.
     def __init__(self, path: PathOrDescriptor, mode: str = "r", **options: Any) -> None:
         self.path = None if isinstance(path, int) else os.fsdecode(path)
 
@@ -32,9 +31,11 @@ class Image(_qed.Image, Handle):
         return RawImage(self)
 
     def __repr__(self) -> str:
+        # Ctrl-C between opening and `__init__` leaves an image without a path to `__del__`.
+        path = getattr(self, "path", None)
         if self.closed:
-            return f"<qed.Image {self.path!r} closed>"
-        return f"<qed.Image {self.path!r} mode={'r' if self.read_only else 'r+'!r}>"
+            return f"<qed.Image {path!r} closed>"
+        return f"<qed.Image {path!r} mode={'r' if self.read_only else 'r+'!r}>"
 
     def __del__(self) -> None:
         # A child after fork leaks what its parent has open, rightly and silently.

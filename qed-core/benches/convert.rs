@@ -1,0 +1,159 @@
+//! Converting beside `qemu-img convert` with its best flags, in one run: medians of pairs, order
+//! alternated.
+//!
+//! `cargo bench -p qed-core --bench convert` prints one line for each direction, for a dense disk
+//! and a sparse one. `QED_BENCH_DIR` says where the files go (default: the temporary directory),
+//! `QED_BENCH_PAIRS` how many pairs (default 9), `QED_BENCH_DIRECT=1` passes the page cache on both
+//! sides. QEMU may abort where it converts to QED out of order in parallel: such a pair is left
+//! out, and counted.
+
+use std::error::Error;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use qed_core::{
+    CacheMode, ConvertOptions, ConvertSource, ConvertTarget, CreateOptions, Disk, Format,
+    OpenOptions, convert,
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const SIZE: u64 = 1 << 30;
+const PIECE: usize = 1 << 20;
+
+/// One direction.
+#[derive(Clone, Copy)]
+struct Way {
+    from: Format,
+    to: Format,
+}
+
+const WAYS: [Way; 3] = [
+    Way { from: Format::Raw, to: Format::Qed },
+    Way { from: Format::Qed, to: Format::Raw },
+    Way { from: Format::Qcow2, to: Format::Qed },
+];
+
+fn main() -> Outcome<()> {
+    let pairs = number("QED_BENCH_PAIRS").unwrap_or(9);
+    let direct = number("QED_BENCH_DIRECT") == Some(1);
+    let folder = std::env::var_os("QED_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = folder.join(format!("qed-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    println!("{pairs} pairs, {}", if direct { "O_DIRECT" } else { "page cache" });
+    println!("{:28} {:>9} {:>9} {:>7} {:>8}", "work", "qemu ms", "qed ms", "ratio", "aborted");
+    let result = [("dense", 1), ("sparse", 16)].iter().try_for_each(|(name, each)| {
+        WAYS.iter().try_for_each(|way| {
+            let source = prepare(&folder, way.from, *each)?;
+            let label = format!("{} -> {}, {name}", way.from, way.to);
+            measure(&label, *way, &source, &folder, direct, pairs)
+        })
+    });
+    std::fs::remove_dir_all(&folder)?;
+    result
+}
+
+/// A disk of that format with data in one piece of `each`.
+fn prepare(folder: &Path, format: Format, each: usize) -> Outcome<PathBuf> {
+    let raw = folder.join("source.raw");
+    let file = File::create(&raw)?;
+    file.set_len(SIZE)?;
+    let mut state = 1_u64;
+    for offset in (0..SIZE).step_by(PIECE).step_by(each) {
+        let mut piece = Vec::with_capacity(PIECE);
+        while piece.len() < PIECE {
+            // Nothing of it is zero for long, and nothing repeats.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            piece.extend(state.to_le_bytes());
+        }
+        file.write_all_at(&piece, offset)?;
+    }
+    file.sync_all()?;
+    if format == Format::Raw {
+        return Ok(raw);
+    }
+    let path = folder.join(format!("source.{format}"));
+    ours(Way { from: Format::Raw, to: format }, &raw, &path, false)?;
+    std::fs::remove_file(raw)?;
+    Ok(path)
+}
+
+fn measure(
+    label: &str,
+    way: Way,
+    source: &Path,
+    folder: &Path,
+    direct: bool,
+    pairs: u64,
+) -> Outcome<()> {
+    let target = folder.join("target");
+    let mut times = Vec::new();
+    let mut aborted = 0;
+    for pair in 0..pairs {
+        let mine_first = pair % 2 == 1;
+        let early = mine_first.then(|| ours(way, source, &target, direct)).transpose()?;
+        let theirs = qemu(way, source, &target, direct)?;
+        let mine = match early {
+            Some(time) => time,
+            None => ours(way, source, &target, direct)?,
+        };
+        match theirs {
+            Some(theirs) => times.push((theirs, mine)),
+            None => aborted += 1,
+        }
+    }
+    std::fs::remove_file(target)?;
+    if times.is_empty() {
+        println!("{label:28} {:>9} {:>9} {:>7} {aborted:8}", "-", "-", "-");
+        return Ok(());
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    };
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let theirs = median(times.iter().map(|(theirs, _)| ms(*theirs)).collect());
+    let mine = median(times.iter().map(|(_, mine)| ms(*mine)).collect());
+    let ratio = median(times.iter().map(|(theirs, mine)| ms(*mine) / ms(*theirs)).collect());
+    println!("{label:28} {theirs:9.1} {mine:9.1} {ratio:7.3} {aborted:8}");
+    Ok(())
+}
+
+/// The library, in this process: open, convert, make stable.
+fn ours(way: Way, source: &Path, target: &Path, direct: bool) -> Outcome<Duration> {
+    let cache = if direct { CacheMode::None } else { CacheMode::Writeback };
+    let start = Instant::now();
+    let mut open = OpenOptions::default();
+    open.format = way.from;
+    open.image.read_only = true;
+    open.image.cache = cache;
+    let disk = Disk::open(source, &open)?;
+    let mut create = CreateOptions::default();
+    (create.format, create.cache, create.overwrite) = (way.to, cache, true);
+    let (from, to) = (ConvertSource::Disks(vec![&disk]), ConvertTarget::New(target, create));
+    let mut options = ConvertOptions::default();
+    options.in_order = false;
+    convert(from, to, &options, &mut |_, _| std::ops::ControlFlow::Continue(()))?;
+    disk.close()?;
+    Ok(start.elapsed())
+}
+
+/// `qemu-img` as fast as it goes; none where it dies.
+fn qemu(way: Way, source: &Path, target: &Path, direct: bool) -> Outcome<Option<Duration>> {
+    let cache = if direct { "none" } else { "writeback" };
+    let (from, to) = (way.from.name(), way.to.name());
+    let start = Instant::now();
+    let status = Command::new("qemu-img")
+        .args(["convert", "-m", "16", "-W", "-t", cache, "-T", cache, "-f", from, "-O", to])
+        .args([source, target])
+        .stderr(Stdio::null())
+        .status()?;
+    Ok(status.success().then(|| start.elapsed()))
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
