@@ -124,8 +124,7 @@ impl CrashLog {
 
     /// The log as a dm-log-writes file.
     fn encode<'py>(&self, py: Python<'py>, sector_size: u32) -> PyResult<Bound<'py, PyBytes>> {
-        let Recording { log, calls, .. } = &self.recording;
-        let bytes = detached(py, || save(log, calls, sector_size))?;
+        let bytes = detached(py, || save(&self.recording, sector_size))?;
         Ok(PyBytes::new(py, &bytes))
     }
 
