@@ -124,8 +124,7 @@ impl CrashLog {
 
     /// The log as a dm-log-writes file.
     fn encode<'py>(&self, py: Python<'py>, sector_size: u32) -> PyResult<Bound<'py, PyBytes>> {
-        let Recording { log, calls, .. } = &self.recording;
-        let bytes = detached(py, || save(log, calls, sector_size))?;
+        let bytes = detached(py, || save(&self.recording, sector_size))?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -297,7 +296,7 @@ impl Facts {
             workload: self.workload.iter().map(call).collect::<Result<_>>()?,
         };
         let loaded = load(bytes, &options)?;
-        let foreign = self.foreign || !loaded.own;
+        let foreign = self.foreign || loaded.writer == Writer::Foreign;
         let writer = if foreign { Writer::Foreign } else { Writer::Libqed };
         Ok(Recording { writer, ..Recording::new(loaded.log, loaded.calls) })
     }
