@@ -18,12 +18,12 @@ BIN     := $(VENV)/bin
 MATURIN := VIRTUAL_ENV=$(VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop $(CARGO_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system cargo build demo test lint format install clean
+.PHONY: help setup system cargo build demo test lint format crash-table install clean
 # The steps of a target run one after the other; each tool uses the processors itself.
 .NOTPARALLEL:
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: system cargo $(VENV)/.ready ## What the other targets need (they call it)
 
@@ -60,6 +60,10 @@ lint: setup ## Formatting, clippy, ruff and mypy, all of them strict
 format: setup ## Lets rustfmt and ruff lay the code out
 	$(CARGO) fmt --all
 	$(BIN)/ruff format .
+
+crash-table: setup ## The table of docs/crash-testing.md, made again (a minute)
+	$(MATURIN) --quiet --release
+	$(BIN)/python scripts/crash_table.py
 
 build: cargo ## The C library, optimised (target/release)
 	$(CARGO) build $(CARGO_FLAGS) --release -p qed-capi

@@ -16,7 +16,8 @@ from support.commands import Command
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "qed-core" / "tests" / "data" / "crash"
-D5 = ["--base", LOGS / "qed.base", "--workload", LOGS / "qed.calls", LOGS / "qed.log"]
+BASE, CALLS, LOG = (LOGS / f"qed.{suffix}" for suffix in ("base", "calls", "log"))
+D5: list[str | Path] = ["--base", BASE, "--workload", CALLS, LOG]
 SMALL = ["-o", "cluster_size=4k,table_size=1"]
 
 
@@ -258,9 +259,9 @@ def test_a_state_that_holds_has_status_0(qed_cli: Command, log: str) -> None:
         (["explore", "empty"], "empty: "),
         (["explore", "cut.log"], "cut.log: "),
         (["explore", "."], ".: Is a directory"),
-        (["explore", "--base", "no", LOGS / "qed.log"], "no: "),
-        (["explore", "--workload", "no", LOGS / "qed.log"], "no: No such file"),
-        (["explore", "--workload", "image", LOGS / "qed.log"], "image: line 1 is not"),
+        (["explore", "--base", "no", LOG], "no: "),
+        (["explore", "--workload", "no", LOG], "no: No such file"),
+        (["explore", "--workload", "image", LOG], "image: line 1 is not"),
         (["explore", "--backing", "no", "run.log"], "no: "),
         (["explore", "-F", "raw", "run.log"], "-F goes with -b"),
         (["explore", "--modes", "often", "run.log"], "'often' is none of prefix"),
@@ -306,7 +307,7 @@ def test_show_puts_calls_beside_the_disks_work(qed_cli: Command) -> None:
     assert "call 0: write 4096+4096 fill=bb |" in lines
     assert any(line.endswith("| #0 write 0x0 + 0x200") for line in lines)
     document = json.loads(qed_cli.ok(*words, "--output", "json"))
-    log = qc.Log.open(D5[-1], base=D5[1], workload=D5[3])
+    log = qc.Log.open(LOG, base=BASE, workload=CALLS)
     assert document["log"] == f"{log.digest:016x}"
     assert document["calls"] == len(log.calls)
     kinds = [event["kind"] for event in document["events"]]
