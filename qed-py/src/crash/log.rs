@@ -296,7 +296,7 @@ impl Facts {
             workload: self.workload.iter().map(call).collect::<Result<_>>()?,
         };
         let loaded = load(bytes, &options)?;
-        let foreign = self.foreign || !loaded.own;
+        let foreign = self.foreign || loaded.writer == Writer::Foreign;
         let writer = if foreign { Writer::Foreign } else { Writer::Libqed };
         Ok(Recording { writer, ..Recording::new(loaded.log, loaded.calls) })
     }
