@@ -7,19 +7,19 @@
 //! sides. QEMU may abort where it converts to QED out of order in parallel: such a pair is left
 //! out, and counted.
 
-use std::error::Error;
+mod pairs;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pairs::{Outcome, Settings, medians};
 use qed_core::{
     CacheMode, ConvertOptions, ConvertSource, ConvertTarget, CreateOptions, Disk, Format,
     OpenOptions, convert,
 };
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SIZE: u64 = 1 << 30;
 const PIECE: usize = 1 << 20;
@@ -38,12 +38,7 @@ const WAYS: [Way; 3] = [
 ];
 
 fn main() -> Outcome<()> {
-    let pairs = number("QED_BENCH_PAIRS").unwrap_or(9);
-    let direct = number("QED_BENCH_DIRECT") == Some(1);
-    let folder = std::env::var_os("QED_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    let folder = folder.join(format!("qed-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    println!("{pairs} pairs, {}", if direct { "O_DIRECT" } else { "page cache" });
+    let Settings { pairs, direct, folder } = Settings::read()?;
     println!("{:28} {:>9} {:>9} {:>7} {:>8}", "work", "qemu ms", "qed ms", "ratio", "aborted");
     let result = [("dense", 1), ("sparse", 16)].iter().try_for_each(|(name, each)| {
         WAYS.iter().try_for_each(|way| {
@@ -110,14 +105,7 @@ fn measure(
         println!("{label:28} {:>9} {:>9} {:>7} {aborted:8}", "-", "-", "-");
         return Ok(());
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(0.0)
-    };
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    let theirs = median(times.iter().map(|(theirs, _)| ms(*theirs)).collect());
-    let mine = median(times.iter().map(|(_, mine)| ms(*mine)).collect());
-    let ratio = median(times.iter().map(|(theirs, mine)| ms(*mine) / ms(*theirs)).collect());
+    let (theirs, mine, ratio) = medians(&times);
     println!("{label:28} {theirs:9.1} {mine:9.1} {ratio:7.3} {aborted:8}");
     Ok(())
 }
@@ -152,8 +140,4 @@ fn qemu(way: Way, source: &Path, target: &Path, direct: bool) -> Outcome<Option<
         .stderr(Stdio::null())
         .status()?;
     Ok(status.success().then(|| start.elapsed()))
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
 }

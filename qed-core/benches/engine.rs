@@ -5,16 +5,16 @@
 //! temporary directory), `QED_BENCH_PAIRS` how many pairs (default 9), `QED_BENCH_DIRECT=1` passes
 //! the page cache.
 
-use std::error::Error;
+mod pairs;
+
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use pairs::{Outcome, Settings, medians};
 use qed_core::storage::AlignedBuffer;
 use qed_core::{CacheMode, CreateOptions, Flags, Image, create, open};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const CLUSTER: u64 = 65536;
 const COUNT: u64 = 4096;
@@ -78,12 +78,7 @@ impl Disk for Image {
 }
 
 fn main() -> Outcome<()> {
-    let pairs = number("QED_BENCH_PAIRS").unwrap_or(9);
-    let direct = number("QED_BENCH_DIRECT") == Some(1);
-    let folder = std::env::var_os("QED_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    let folder = folder.join(format!("qed-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    println!("{pairs} pairs, {}", if direct { "O_DIRECT" } else { "page cache" });
+    let Settings { pairs, direct, folder } = Settings::read()?;
     println!("{:44} {:>9} {:>9} {:>7}", "work", "raw ms", "qed ms", "ratio");
     let works = [
         Work { name: "4 KiB reads, allocated", prepared: true, read: true, count: 32768, ..KIB4 },
@@ -112,14 +107,7 @@ fn measure(work: &Work, folder: &Path, direct: bool, pairs: u64) -> Outcome<()> 
         }
         times.push((raw, qed));
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(0.0)
-    };
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    let raw = median(times.iter().map(|(raw, _)| ms(*raw)).collect());
-    let qed = median(times.iter().map(|(_, qed)| ms(*qed)).collect());
-    let ratio = median(times.iter().map(|(raw, qed)| ms(*qed) / ms(*raw)).collect());
+    let (raw, qed, ratio) = medians(&times);
     println!("{:44} {raw:9.2} {qed:9.2} {ratio:7.3}", work.name);
     Ok(())
 }
@@ -165,14 +153,14 @@ fn run(work: &Work, disk: &dyn Disk) -> Outcome<Duration> {
             let done = thread.join().map_err(|_| "a thread panicked")?;
             done.map_err(|error| error.to_string())?;
         }
-        Ok::<_, Box<dyn Error>>(())
+        Ok::<_, Box<dyn std::error::Error>>(())
     })?;
     disk.flush()?;
     Ok(begun.elapsed())
 }
 
 fn requests(work: &Work, disk: &dyn Disk, thread: u64) -> Result<(), String> {
-    let failed = |error: Box<dyn Error>| error.to_string();
+    let failed = |error: Box<dyn std::error::Error>| error.to_string();
     let mut buffer = AlignedBuffer::new(work.block);
     buffer.fill(1);
     let slots = SIZE / work.stride;
@@ -190,8 +178,4 @@ fn requests(work: &Work, disk: &dyn Disk, thread: u64) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
 }
