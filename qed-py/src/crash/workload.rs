@@ -6,7 +6,7 @@ use super::plan::Fields;
 use crate::call::detached;
 use crate::errors;
 use pyo3::prelude::*;
-use qed_core::crash::workload::{Shape, generate, shrink_by};
+use qed_core::crash::workload::{Shape, every_fault, generate, judge_faults, shrink_by};
 use qed_core::crash::{Failure, Plan, Study, Workload};
 use qed_core::{Error, Result};
 use std::sync::Arc;
@@ -65,6 +65,20 @@ impl CrashWorkload {
         })?;
         oracles.settle()?;
         Ok(shrunk)
+    }
+
+    /// Runs it with every fault of its disk in turn: how many there are, and what is wrong.
+    fn faults(&self, py: Python<'_>) -> PyResult<(usize, Vec<String>)> {
+        let faults = detached(py, || every_fault(&self.0))?;
+        let mut wrong = Vec::new();
+        for fault in &faults {
+            // Between two runs, so that Ctrl-C ends it.
+            py.check_signals()?;
+            if let Err(finding) = detached(py, || judge_faults(&self.0, *fault))? {
+                wrong.push(finding.to_string());
+            }
+        }
+        Ok((faults.len(), wrong))
     }
 
     fn __str__(&self) -> String {

@@ -28,7 +28,7 @@ from qed.crash._plan import MODES, Budget
 from qed.crash._record import Recording, record
 from qed.crash._results import Barrier, Event, Failure, GuestCall, Result, Stats, Write
 from qed.crash._state import State
-from qed.crash._workload import Workload
+from qed.crash._workload import Faults, Workload
 
 __all__ = [
     "BACKING_UNTOUCHED",
@@ -45,6 +45,7 @@ __all__ = [
     "Budget",
     "Event",
     "Failure",
+    "Faults",
     "GuestCall",
     "Log",
     "Nested",

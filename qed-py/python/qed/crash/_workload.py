@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from qed import _qed
@@ -12,6 +13,26 @@ from qed.crash._plan import MODES, Budget, Plan
 
 if TYPE_CHECKING:
     from qed.crash._results import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What came of the failures of a disk."""
+
+    tried: int
+    """Faults that were tried, each in a run of its own."""
+    failures: tuple[str, ...]
+    """What is wrong, a sentence for each fault that something was lost by."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.failures
+
+    def assert_ok(self) -> None:
+        """Raise an AssertionError that says what is wrong."""
+        if self.failures:
+            raise AssertionError("\n".join(self.failures))
 
 
 class Workload:
@@ -63,6 +84,16 @@ class Workload:
         """Return the shortest workload found that fails the same oracle; this one fails."""
         plan = Plan.of(modes, self._native.unit, seed, budget or Budget())
         return type(self)(str(self._native.shrink(plan, prepared(oracles))))
+
+    def faults(self) -> Faults:
+        """Run it once for each fault of its disk, with no crash: the oracle `faults`.
+
+        Each write, zeroing, punch, change of length and sync fails in turn: with EIO or ENOSPC,
+        after a part of it or after all of it, once or for ever. Nothing that was acknowledged and
+        flushed may be lost, and the error must surface.
+        """
+        tried, wrong = self._native.faults()
+        return Faults(tried, tuple(wrong))
 
     def __str__(self) -> str:
         return str(self._native)
