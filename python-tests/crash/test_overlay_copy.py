@@ -2,7 +2,7 @@
 
 from qed import Image
 from qed.crash import DEFAULT, View
-from qed.crash._testing import Crash
+from qed.crash.testing import Crash
 
 CLUSTER = 65536
 

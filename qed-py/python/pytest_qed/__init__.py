@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from qed.crash._testing import Crash
+    from qed.crash.testing import Crash
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def crash(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crash]:
     """Record disks in the test's directory and judge what a power failure may leave of them."""
-    from qed.crash._testing import Crash
+    from qed.crash.testing import Crash
 
     options = request.config.option
     marked = [mark.kwargs for mark in request.node.iter_markers("crash")]
