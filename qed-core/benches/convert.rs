@@ -110,9 +110,18 @@ fn measure(
     Ok(())
 }
 
+/// Each side begins without a target: freeing an old one is nobody's work here.
+fn forget(target: &Path) -> Outcome<()> {
+    match std::fs::remove_file(target) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// The library, in this process: open, convert, make stable.
 fn ours(way: Way, source: &Path, target: &Path, direct: bool) -> Outcome<Duration> {
     let cache = if direct { CacheMode::None } else { CacheMode::Writeback };
+    forget(target)?;
     let start = Instant::now();
     let mut open = OpenOptions::default();
     open.format = way.from;
@@ -133,6 +142,7 @@ fn ours(way: Way, source: &Path, target: &Path, direct: bool) -> Outcome<Duratio
 fn qemu(way: Way, source: &Path, target: &Path, direct: bool) -> Outcome<Option<Duration>> {
     let cache = if direct { "none" } else { "writeback" };
     let (from, to) = (way.from.name(), way.to.name());
+    forget(target)?;
     let start = Instant::now();
     let status = Command::new("qemu-img")
         .args(["convert", "-m", "16", "-W", "-t", cache, "-T", cache, "-f", from, "-O", to])
