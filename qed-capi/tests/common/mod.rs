@@ -32,7 +32,9 @@ pub(crate) fn libraries() -> &'static Path {
         for (name, library) in
             [("libqed.so", "libqed.so"), ("libqed.so.0", "libqed.so"), ("libqed.a", "libqed.a")]
         {
-            let made = std::os::unix::fs::symlink(built.join(library), linked.join(name));
+            // Relative, so that the links survive a move of the checkout.
+            let library = Path::new("..").join(library);
+            let made = std::os::unix::fs::symlink(library, linked.join(name));
             assert!(made.is_ok() || linked.join(name).exists(), "{name}: {made:?}");
         }
         linked
