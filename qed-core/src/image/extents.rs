@@ -3,7 +3,7 @@
 use super::Image;
 use crate::error::Result;
 use crate::meta::plan::lookup::Place;
-use crate::source::{Extent, ExtentKind, Extents, Source};
+use crate::source::{Extent, ExtentKind, Extents, Source, extent_below};
 
 impl Image {
     /// The extents of `length` bytes at `offset` in this layer alone, as the tables say when each
@@ -46,13 +46,6 @@ impl Source for Image {
     }
 
     fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
-        let own = self.own_extent(offset, length)?;
-        match self.meta.backing() {
-            Some(backing) if own.kind == ExtentKind::Unallocated && offset < backing.size() => {
-                let present = own.length.min(backing.size() - offset);
-                Ok(backing.extent(offset, present)?.below(1))
-            }
-            _ => Ok(own),
-        }
+        extent_below(self.meta.backing(), self.own_extent(offset, length)?)
     }
 }

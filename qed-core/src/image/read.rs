@@ -7,7 +7,7 @@ use super::Image;
 use super::buffers::{Sink, total};
 use crate::error::{Error, Result};
 use crate::meta::plan::lookup::{Place, Segment};
-use crate::source::Source;
+use crate::source::read_below;
 
 impl Image {
     /// Fills `buffer` with the disk's bytes from `offset` on.
@@ -58,13 +58,6 @@ impl Image {
 
     /// Fills `part` from the backing source, with zeroes past its end and without one (F3.3).
     pub(super) fn read_backing(&self, part: &mut [u8], offset: u64) -> Result<()> {
-        let size = self.meta.backing().map_or(0, Source::size);
-        let present = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let (data, beyond) = part.split_at_mut(present.min(part.len()));
-        beyond.fill(0);
-        match self.meta.backing() {
-            Some(backing) if !data.is_empty() => backing.read(data, offset),
-            _ => Ok(()),
-        }
+        read_below(self.meta.backing(), part, offset)
     }
 }

@@ -3,11 +3,13 @@
 //!
 //! An image receives its backing file as a `dyn Source` and knows nothing of how chains are built.
 
+mod below;
 mod extent;
 mod format;
 mod target;
 mod zeroes;
 
+pub(crate) use below::{extent_below, read_below};
 pub use extent::{Extent, ExtentKind, Extents};
 pub use format::Format;
 pub use target::Target;

@@ -5,7 +5,7 @@ use std::io::IoSliceMut;
 use super::engine::Run;
 use super::{Qcow2Disk, failure};
 use crate::error::Result;
-use crate::source::{Extent, ExtentKind, Source, check_range};
+use crate::source::{Extent, ExtentKind, Source, check_range, extent_below, read_below};
 
 impl Qcow2Disk {
     /// Fills `buffer` from `offset`.
@@ -69,14 +69,7 @@ impl Qcow2Disk {
 
     /// What lies below `offset`: zeroes past its end.
     pub(super) fn read_below(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let size = self.below_size();
-        let inside = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let (inside, outside) = buffer.split_at_mut(inside.min(buffer.len()));
-        outside.fill(0);
-        match &self.below {
-            Some(below) if !inside.is_empty() => below.read(inside, offset),
-            _ => Ok(()),
-        }
+        read_below(self.below.as_deref(), buffer, offset)
     }
 
     /// The run that begins at `offset`, in this layer alone.
@@ -112,13 +105,6 @@ impl Source for Qcow2Disk {
     }
 
     fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
-        let own = self.own_extent(offset, length)?;
-        match &self.below {
-            Some(below) if own.kind == ExtentKind::Unallocated && offset < below.size() => {
-                let present = own.length.min(below.size() - offset);
-                Ok(below.extent(offset, present)?.below(1))
-            }
-            _ => Ok(own),
-        }
+        extent_below(self.below.as_deref(), self.own_extent(offset, length)?)
     }
 }

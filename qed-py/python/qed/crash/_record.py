@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from qed import _qed
+from qed._handle import Handle
 from qed._image import Image
 from qed._options import CreateOptions, OpenOptions, Path, Size, Switch
 from qed._verbs import create
@@ -34,7 +34,7 @@ class RecordOptions(TypedDict, total=False):
     trust: Literal["untrusted", "normal", "damaged"]
 
 
-class Recording:
+class Recording(Handle):
     """A disk that is being recorded: `record` returns one, and it is a context manager."""
 
     image: Image
@@ -60,17 +60,6 @@ class Recording:
     def close(self) -> None:
         """Close the image; the log stays."""
         self.image.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def record(
