@@ -6,6 +6,10 @@
 pub(crate) enum Rank {
     /// What the workers of a whole-disk operation share: its next piece, its turns, its outcome.
     Work,
+    /// Quiescing a disk, and what is needed to open it again.
+    Quiesce,
+    /// Waiting at a turnstile.
+    Turnstile,
     /// The gate before the session's first change.
     Session,
     /// The file's growth: one `set_len` at a time.
