@@ -35,5 +35,5 @@ pub use ops::{
     Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, check, check_file,
     check_storage, compare, convert, create, create_file, format_storage, layout, parse_size,
 };
-pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, RawPart};
+pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

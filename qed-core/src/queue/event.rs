@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 #[derive(Debug)]
 pub(super) struct Event {
@@ -37,44 +36,10 @@ impl Event {
         // It can only fail where it is unreadable already.
         let _ = (&self.file).read(&mut [0; 8]);
     }
-
-    /// Whether it is readable.
-    #[cfg(test)]
-    pub(super) fn is_signalled(&self) -> bool {
-        wait_readable(&[self.as_fd()], Some(Duration::ZERO)).is_ok_and(|ready| ready)
-    }
 }
 
 impl AsFd for Event {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
-    }
-}
-
-/// Waits until one of `descriptors` is readable; false where the time has passed first. A signal
-/// ends the wait early, as if one were.
-///
-/// # Errors
-/// What the system reports.
-pub(super) fn wait_readable(
-    descriptors: &[BorrowedFd<'_>],
-    timeout: Option<Duration>,
-) -> io::Result<bool> {
-    let entry =
-        |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let mut entries: Vec<libc::pollfd> = descriptors.iter().map(entry).collect();
-    let count = libc::nfds_t::try_from(entries.len()).map_err(io::Error::other)?;
-    // Rounded up, so that a short wait does not become none.
-    let milliseconds = timeout.map_or(-1, |timeout| {
-        libc::c_int::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX)
-    });
-    // SAFETY: `entries` is valid for `count` entries, which the call reads and writes.
-    let ready = unsafe { libc::poll(entries.as_mut_ptr(), count, milliseconds) };
-    if ready >= 0 {
-        return Ok(ready > 0);
-    }
-    match io::Error::last_os_error() {
-        error if error.kind() == io::ErrorKind::Interrupted => Ok(true),
-        error => Err(error),
     }
 }

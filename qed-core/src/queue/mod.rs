@@ -6,6 +6,7 @@
 //! from when it is queued to when its completion is fetched. Two engines carry requests out behind
 //! one trait. Knows nothing of tables: what may go straight to a ring, the disk says.
 
+#[allow(unsafe_code)] // Memory that somebody else owns.
 mod buffers;
 #[allow(unsafe_code)] // A system call that the standard library does not offer.
 mod event;
@@ -29,6 +30,9 @@ use crate::image::Flags;
 use event::Event;
 use pool::Threads;
 use request::{Operation, Request};
+
+/// What queueing a request answers.
+pub type Queued = std::result::Result<(), Busy>;
 
 /// What carries requests out.
 trait Engine: fmt::Debug + Send {
@@ -112,7 +116,7 @@ impl Queue {
         offset: u64,
         user_data: u64,
         flags: Flags,
-    ) -> Result<(), Busy> {
+    ) -> Queued {
         self.queue(Operation::Read { offset }, buffers.into(), user_data, flags)
     }
 
@@ -126,7 +130,7 @@ impl Queue {
         offset: u64,
         user_data: u64,
         flags: Flags,
-    ) -> Result<(), Busy> {
+    ) -> Queued {
         self.queue(Operation::Write { offset }, buffers.into(), user_data, flags)
     }
 
@@ -140,7 +144,7 @@ impl Queue {
         length: u64,
         user_data: u64,
         flags: Flags,
-    ) -> Result<(), Busy> {
+    ) -> Queued {
         self.queue(Operation::Zeroes { offset, length }, Buffers::none(), user_data, flags)
     }
 
@@ -148,13 +152,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`Busy`].
-    pub fn discard(
-        &mut self,
-        offset: u64,
-        length: u64,
-        user_data: u64,
-        flags: Flags,
-    ) -> Result<(), Busy> {
+    pub fn discard(&mut self, offset: u64, length: u64, user_data: u64, flags: Flags) -> Queued {
         self.queue(Operation::Discard { offset, length }, Buffers::none(), user_data, flags)
     }
 
@@ -163,7 +161,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`Busy`].
-    pub fn flush(&mut self, user_data: u64, flags: Flags) -> Result<(), Busy> {
+    pub fn flush(&mut self, user_data: u64, flags: Flags) -> Queued {
         self.queue(Operation::Flush, Buffers::none(), user_data, flags)
     }
 
@@ -216,7 +214,7 @@ impl Queue {
         buffers: Buffers,
         user_data: u64,
         flags: Flags,
-    ) -> Result<(), Busy> {
+    ) -> Queued {
         if self.pending == self.depth {
             return Err(Busy { buffers });
         }

@@ -31,6 +31,7 @@ impl Aio {
 
 /// Options of a [`Queue`](super::Queue).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueOptions {
     /// The most requests pending at once: 1 to [`MAX_DEPTH`](Self::MAX_DEPTH).
     pub depth: usize,

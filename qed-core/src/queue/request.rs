@@ -26,6 +26,12 @@ pub struct Busy {
     pub buffers: Buffers,
 }
 
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Self {
+        Self::new(ErrorKind::Busy, busy.to_string())
+    }
+}
+
 /// A request that is owned by the queue.
 #[derive(Debug)]
 pub(super) struct Request {
