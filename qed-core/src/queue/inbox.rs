@@ -98,8 +98,8 @@ mod tests {
 
     /// Reads what the event counts, and puts it back.
     fn is_signalled(event: &Event) -> bool {
-        let mut file = std::fs::File::from(event.as_fd().try_clone_to_owned().unwrap());
-        let counted = file.read(&mut [0; 8]).is_ok();
+        let copy = event.as_fd().try_clone_to_owned();
+        let counted = copy.is_ok_and(|fd| std::fs::File::from(fd).read(&mut [0; 8]).is_ok());
         if counted {
             event.signal();
         }
