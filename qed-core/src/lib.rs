@@ -1,7 +1,8 @@
 //! libqed's engine: QED disk images that are never dirty after a crash.
 //!
 //! Layers, left to right; each uses only what stands left of it (`docs/architecture.md`):
-//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> queue -> ops -> crash`.
+//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> queue -> ops ->
+//! crash`.
 
 pub mod addr;
 mod chain;
