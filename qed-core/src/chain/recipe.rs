@@ -81,7 +81,8 @@ impl Recipe {
         }
     }
 
-    /// The recipe of a new overlay of this format at `path`, over this disk, whose own file is `kept`.
+    /// The recipe of a new overlay of this format at `path`, over this disk, whose own file is
+    /// `kept`.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a disk that is recorded or was opened in a storage.
