@@ -3,7 +3,7 @@
 //! `cargo bench -p qed-core` prints one line for each kind of work: the median time of either side
 //! and the median of the pairs' ratios. `QED_BENCH_DIR` says where the files go (default: the
 //! temporary directory), `QED_BENCH_PAIRS` how many pairs (default 9), `QED_BENCH_DIRECT=1` passes
-//! the page cache.
+//! the page cache, `QED_BENCH_WORK` keeps to the lines that contain it.
 
 mod pairs;
 
@@ -89,7 +89,9 @@ fn main() -> Outcome<()> {
         Work { name: "64 KiB sequential writes into new clusters", block: 65536, ..KIB4 },
         Work { name: "the same with a flush each 32", flush_each: Some(32), count: 1024, ..KIB4 },
     ];
-    let result = works.iter().try_for_each(|work| measure(work, &folder, direct, pairs));
+    let only = std::env::var("QED_BENCH_WORK").unwrap_or_default();
+    let mut wanted = works.iter().filter(|work| work.name.contains(&only));
+    let result = wanted.try_for_each(|work| measure(work, &folder, direct, pairs));
     std::fs::remove_dir_all(&folder)?;
     result
 }
