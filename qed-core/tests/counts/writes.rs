@@ -5,7 +5,7 @@ use crate::counting::Counts;
 use qed_core::{Flags, Source};
 
 fn write(image: &Image, cluster: u64, flags: Flags) {
-    image.pwrite(&[7; BLOCK as usize], cluster * CLUSTER, flags).unwrap();
+    image.pwrite(&[7; 4096], cluster * CLUSTER, flags).unwrap();
 }
 
 fn write_thousand(image: &Image) {
