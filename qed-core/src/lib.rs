@@ -29,9 +29,10 @@ pub use image::{
 pub use meta::{Rule, Rules, Trust};
 pub use ops::bench;
 pub use ops::{
-    CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
-    ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
-    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, check, check_file,
-    check_storage, compare, convert, create, create_file, format_storage, layout, parse_size,
+    CheckReport, CompactOptions, CompactReport, CompareOptions, ComparePlan, ConvertOptions,
+    ConvertPlan, ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE,
+    DEFAULT_WORKERS, Difference, Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares,
+    check, check_file, check_storage, compact, compact_image, compare, convert, create,
+    create_file, format_storage, layout, parse_size,
 };
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -8,6 +8,7 @@ mod flags;
 mod info;
 mod options;
 mod read;
+mod relocate;
 mod write;
 mod zero;
 

@@ -100,12 +100,20 @@ pub enum Rule {
     DiscardHidesBacking,
     /// C17: a failed data write drops its plan.
     FailedDataDropsPlan,
+    /// C4: the entry of a moved cluster is ordered.
+    MoveIsOrdered,
+    /// C9: a cluster is not moved under a write in place.
+    MoveAwaitsWriters,
+    /// C11: a table that replaces a table is stable before its L1 entry.
+    MovedTableIsOrdered,
+    /// C11: while either table may be named, no entry is written into one of them.
+    TableHoldsWrites,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 51] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -153,6 +161,10 @@ impl Rule {
         Self::FillZeroesAsZeroes,
         Self::DiscardHidesBacking,
         Self::FailedDataDropsPlan,
+        Self::MoveIsOrdered,
+        Self::MoveAwaitsWriters,
+        Self::MovedTableIsOrdered,
+        Self::TableHoldsWrites,
     ];
 }
 

@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod check;
+mod compact;
 mod compare;
 mod convert;
 mod create;
@@ -11,6 +12,7 @@ mod size;
 mod work;
 
 pub use check::{CheckReport, check, check_file, check_storage};
+pub use compact::{CompactOptions, CompactReport, compact, compact_image};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};

@@ -91,7 +91,8 @@ impl Meta {
         };
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
-        if let Some(slice) = self.slice(first)?
+        if !self.moving.covers(first, last)
+            && let Some(slice) = self.slice(first)?
             && plan.map_in_place(offset, &slice)?
         {
             return Ok(plan);

@@ -10,6 +10,7 @@
 //! another writer leaves them (F5), and 0 repairs them; damage names what is in use already, and no
 //! rule says which of the two references is right (C12a).
 
+pub(crate) mod owners;
 pub(crate) mod pieces;
 pub(crate) mod repair;
 

@@ -18,6 +18,7 @@ pub(crate) mod freemap;
 pub(crate) mod ranges;
 pub(crate) mod reclaim;
 pub(crate) mod refs;
+pub(crate) mod zone;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::meta::commit::clock::{Clock, Stamp};
 use crate::meta::plan::grace::{Epoch, Grace};
 use crate::meta::rules::{Rule, Rules};
 use crate::meta::space::ranges::RangeSet;
+use crate::meta::space::zone::{Free, Zone};
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::sync::{Mutex, MutexGuard, Rank};
@@ -73,6 +75,10 @@ pub(crate) struct State {
     /// Named by nobody, to be punched.
     pub(crate) punchable: RangeSet,
     pub(crate) punched: Vec<(u64, u64, Stamp)>,
+    /// The file was cut: until a sync covers that, old bytes may come back behind its end (A5).
+    pub(crate) cut: Option<Stamp>,
+    /// Where clusters are being moved to.
+    pub(crate) zone: Option<Zone>,
 }
 
 impl State {
@@ -80,7 +86,9 @@ impl State {
         let sets = [&self.fresh, &self.reused, &self.punchable];
         let punched =
             |(start, count, _): &(u64, u64, Stamp)| (*start..start + count).contains(&cluster);
-        sets.iter().any(|set| set.contains(cluster)) || self.punched.iter().any(punched)
+        sets.iter().any(|set| set.contains(cluster))
+            || self.punched.iter().any(punched)
+            || self.zone.as_ref().is_some_and(|zone| zone.free.contains(cluster))
     }
 }
 
@@ -114,6 +122,8 @@ impl Space {
             released: VecDeque::new(),
             punchable: RangeSet::new(),
             punched: Vec::new(),
+            cut: None,
+            zone: None,
         };
         let durable = if rules.breaks(Rule::FirstSync) { length } else { 0 };
         Self {
@@ -172,9 +182,8 @@ impl Space {
 
     /// Takes back what a plan did not publish. `written` says that data may have reached it (C3).
     pub(crate) fn give_back(&self, start: FileCluster, count: u64, fresh: bool) {
-        let mut state = self.state.lock();
-        let set = if fresh { &mut state.fresh } else { &mut state.reused };
-        set.insert(start.get(), count);
+        let kind = if fresh { Free::Fresh } else { Free::Reused };
+        self.state.lock().add_free(kind, start.get(), count);
     }
 
     /// Whether the file's length is durable up to `end` bytes (C2).
@@ -235,7 +244,8 @@ impl Space {
                     if self.runs_short(state.end, state.extended) || !state.lengths.is_empty() {
                         self.short.store(true, SeqCst);
                     }
-                    let fresh = self.storage.limits().zeroes_new_space;
+                    let fresh = self.storage.limits().zeroes_new_space
+                        && state.cut.is_none_or(|cut| clock.covers(cut));
                     return Ok(Run { start, count: wanted, fresh });
                 }
                 needed
@@ -282,7 +292,7 @@ impl Space {
     fn step(&self, extended: u64) -> u64 {
         let bytes = |clusters: u64| clusters.saturating_mul(self.geometry.cluster_size());
         let most = (bytes(extended) / 16).clamp(MIN_STEP, MAX_STEP);
-        bytes(extended - self.length_at_open).clamp(MIN_STEP, most)
+        bytes(extended.saturating_sub(self.length_at_open)).clamp(MIN_STEP, most)
     }
 
     fn full(&self) -> Error {

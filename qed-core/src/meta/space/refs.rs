@@ -44,6 +44,15 @@ impl Refs {
         was_set
     }
 
+    /// Takes `cluster` out. The highest member that was ever there stays on record.
+    pub(crate) fn clear(&mut self, cluster: u64) {
+        if self.contains(cluster) {
+            let (word, bit) = place(cluster);
+            self.chunk_mut(cluster / CHUNK_CLUSTERS)[word] &= !bit;
+            self.count -= 1;
+        }
+    }
+
     pub(crate) fn contains(&self, cluster: u64) -> bool {
         let (word, bit) = place(cluster);
         self.chunk(cluster / CHUNK_CLUSTERS).is_some_and(|chunk| chunk[word] & bit != 0)

@@ -87,6 +87,15 @@ impl L1 {
         }
     }
 
+    /// Notes that no table stands at `offset` any more.
+    pub(crate) fn remove_table(&self, offset: FileOffset) {
+        let first = self.geometry.file_cluster(offset).get();
+        let mut tables = self.tables.write();
+        for cluster in first..first + self.geometry.table_clusters() {
+            tables.clear(cluster);
+        }
+    }
+
     /// Whether a cluster at `offset` is the header's, the L1 table's or an L2 table's (F3.5).
     pub(crate) fn is_metadata(&self, offset: u64) -> bool {
         let l1 = self.offset.get()..self.offset.get() + self.geometry.table_bytes();

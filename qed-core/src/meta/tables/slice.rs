@@ -7,6 +7,8 @@
 //! A word that was found on disk and cannot be right is remembered as bad: using it is an error,
 //! and only a repair replaces it.
 
+mod hold;
+
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
@@ -18,6 +20,8 @@ use crate::meta::tables::version::Version;
 use crate::storage::{Storage, WriteFlags};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex, MutexGuard, Rank};
+
+pub(crate) use hold::HeldWrites;
 
 /// Entries in a slice. Every legal table is a whole number of slices.
 pub(crate) const SLICE_ENTRIES: usize = 512;
@@ -47,7 +51,8 @@ pub(crate) struct Change {
 #[derive(Debug)]
 pub(crate) struct Slice {
     key: SliceKey,
-    offset: FileOffset,
+    /// Where it stands in the file; changed while its writes are held.
+    offset: AtomicU64,
     newest: Box<[AtomicU64; SLICE_ENTRIES]>,
     bad: [AtomicU64; SLICE_ENTRIES / 64],
     /// Looked at since the cache last swept past.
@@ -103,7 +108,7 @@ impl Slice {
     ) -> Self {
         let slice = Self {
             key,
-            offset,
+            offset: AtomicU64::new(offset.get()),
             newest: Box::new([const { AtomicU64::new(0) }; SLICE_ENTRIES]),
             bad: Default::default(),
             referenced: AtomicBool::new(true),
@@ -124,6 +129,10 @@ impl Slice {
 
     pub(crate) fn key(&self) -> SliceKey {
         self.key
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset.load(SeqCst)
     }
 
     /// The newest word of `entry`, or the bad word that stands there.
@@ -194,7 +203,7 @@ impl Slice {
         for version in versions.entries.values_mut() {
             version.landed(stamp);
         }
-        written.map_err(|error| Error::io("writing a table", error).at(self.offset.get()))?;
+        written.map_err(|error| Error::io("writing a table", error).at(self.offset()))?;
         Ok(needs(&versions))
     }
 
@@ -259,8 +268,9 @@ impl Slice {
 
     fn write_runs(&self, storage: &dyn Storage, runs: &[(usize, Vec<u8>)]) -> std::io::Result<()> {
         let flags = WriteFlags { metadata: true, fua: false };
+        let start = self.offset();
         runs.iter().try_for_each(|(entry, bytes)| {
-            let offset = self.offset.get() + 8 * *entry as u64;
+            let offset = start + 8 * *entry as u64;
             storage.write(&[IoSlice::new(bytes)], offset, flags)
         })
     }
