@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use qed_core::format::Geometry;
 use qed_core::storage::{CallKind, Fault, MemoryStorage, Storage, Trigger};
 use qed_core::{
-    CheckReport, CompactOptions, CompactReport, CreateSpec, ErrorKind, Flags, Image, ImageSettings,
-    check_storage, compact_image, format_storage,
+    CheckReport, CompactOptions, CompactReport, CreateSpec, Disk, ErrorKind, Flags, Image,
+    ImageSettings, OpenOptions, check, check_storage, compact, compact_image, format_storage,
 };
 
 const C: u64 = 4096;
@@ -207,4 +207,34 @@ fn guest_io_goes_on_while_clusters_move() {
     compacted(&image, 1 << 20);
     image.close().unwrap();
     assert_compact(&storage);
+}
+
+#[test]
+fn a_disk_comes_to_rest_beside_a_compaction() {
+    // Goal: who quiesces and the work let each other go on. Method: a file is compacted, a cluster
+    // at a time, while it is brought to rest a few times.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("disk.qed");
+    let storage = Arc::new(MemoryStorage::new());
+    let model = scattered(&storage, 13, 1);
+    std::fs::write(&path, storage.to_bytes()).unwrap();
+    let disk = Disk::open(&path, &OpenOptions::default()).unwrap();
+    let mut options = CompactOptions::default();
+    options.batch = C;
+    let report = std::thread::scope(|scope| {
+        let mover = scope
+            .spawn(|| compact(&disk, &options, &mut |_, _| ControlFlow::Continue(())).unwrap());
+        for _ in 0..5 {
+            disk.quiesce().unwrap();
+            disk.resume().unwrap();
+            let mut found = vec![0; 4096];
+            disk.pread(&mut found, 0).unwrap();
+            assert!(found == model[..4096]);
+        }
+        mover.join().unwrap()
+    });
+    assert!(report.clusters_moved > 20 && report.length_after < report.length_before, "{report:?}");
+    disk.close().unwrap();
+    let report = check(&path, &OpenOptions::default()).unwrap();
+    assert_eq!((report.corruptions, report.leaks, report.fragmented_clusters), (0, 0, 0));
 }

@@ -127,7 +127,7 @@ impl Image {
         check_range(self.size(), offset, length)
     }
 
-    fn named_error(&self, error: Error) -> Error {
+    pub(crate) fn named_error(&self, error: Error) -> Error {
         match &self.path {
             Some(path) => error.in_file(path),
             None => error,

@@ -33,8 +33,8 @@ impl Image {
         Ok(moved)
     }
 
-    /// Whether a change of this range, or of nothing, would wait for work that is going on; `stable`
-    /// says that it includes a flush. For runs that do all of it on one thread.
+    /// Whether a change of this range, or of nothing, would wait for work that is going on;
+    /// `stable` says that it includes a flush. For runs that do all of it on one thread.
     #[cfg(feature = "crash")]
     pub(crate) fn would_wait(&self, range: Option<(u64, u64)>, stable: bool) -> bool {
         let changes = range.is_some_and(|(offset, length)| self.meta.is_claimed(offset, length));

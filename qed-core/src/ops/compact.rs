@@ -12,10 +12,11 @@
 
 mod places;
 
+use super::stint::{Stint, in_stints};
 use super::work::{Job, Progress};
 use crate::addr::GuestCluster;
 use crate::chain::Disk;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::image::Image;
 use crate::meta::plan::relocate::Move;
 use crate::sync::{Mutex, Rank};
@@ -60,16 +61,29 @@ pub struct CompactReport {
 /// being compacted already, [`ErrorKind::Damaged`] for an image that needs a repair,
 /// [`ErrorKind::ReadOnly`], [`ErrorKind::NoSpace`], [`ErrorKind::Cancelled`]; what reading and
 /// writing report.
+///
+/// [`ErrorKind::Unsupported`]: crate::ErrorKind::Unsupported
+/// [`ErrorKind::Busy`]: crate::ErrorKind::Busy
+/// [`ErrorKind::Damaged`]: crate::ErrorKind::Damaged
+/// [`ErrorKind::ReadOnly`]: crate::ErrorKind::ReadOnly
+/// [`ErrorKind::NoSpace`]: crate::ErrorKind::NoSpace
+/// [`ErrorKind::Cancelled`]: crate::ErrorKind::Cancelled
 pub fn compact(
     disk: &Disk,
     options: &CompactOptions,
     progress: &mut Progress<'_>,
 ) -> Result<CompactReport> {
-    let Some(image) = disk.image() else {
-        let text = format!("a disk of the format {} is not compacted", disk.format());
-        return Err(Error::new(ErrorKind::Unsupported, text));
-    };
-    compact_image(image, options, progress)
+    let before = disk.info()?.file_length;
+    let job = Job::new(before);
+    let report = Mutex::new(Rank::Work, CompactReport::default());
+    job.run(1, progress, &|| {
+        in_stints(disk, &job, "compacted", |image, stint| {
+            let done = bring_into_order(image, options, stint, &report);
+            done.map_err(|error| image.named_error(error))
+        })
+    })?;
+    let moved = *report.lock();
+    Ok(CompactReport { length_before: before, length_after: disk.info()?.file_length, ..moved })
 }
 
 /// As [`compact`], for an image by itself.
@@ -81,43 +95,50 @@ pub fn compact_image(
     options: &CompactOptions,
     progress: &mut Progress<'_>,
 ) -> Result<CompactReport> {
-    let length_before = image.info()?.file_length;
-    let job = Job::new(length_before);
-    let report = Mutex::new(Rank::Work, CompactReport { length_before, ..Default::default() });
-    job.run(1, progress, &|| {
-        let mut work = Compaction::new(image, options, &job)?;
-        work.run()?;
-        let mut report = report.lock();
-        (report.clusters_moved, report.tables_moved) = (work.clusters_moved, work.tables_moved);
-        Ok(())
-    })?;
-    let report = *report.lock();
-    Ok(CompactReport { length_after: image.info()?.file_length, ..report })
+    let before = image.info()?.file_length;
+    let job = Job::new(before);
+    let report = Mutex::new(Rank::Work, CompactReport::default());
+    let alone = Stint::alone(&job);
+    job.run(1, progress, &|| bring_into_order(image, options, &alone, &report))?;
+    let moved = *report.lock();
+    Ok(CompactReport { length_before: before, length_after: image.info()?.file_length, ..moved })
+}
+
+/// What one stint of it does, added to `report`.
+fn bring_into_order(
+    image: &Image,
+    options: &CompactOptions,
+    stint: &Stint<'_>,
+    report: &Mutex<CompactReport>,
+) -> Result<()> {
+    let mut work = Compaction::new(image, options, stint)?;
+    let done = work.run();
+    let (clusters, tables) = work.places.moved();
+    let mut report = report.lock();
+    report.clusters_moved += clusters;
+    report.tables_moved += tables;
+    done
 }
 
 struct Compaction<'a> {
     places: Places<'a>,
-    job: &'a Job,
+    stint: &'a Stint<'a>,
     /// Clusters in a batch.
     batch: usize,
     /// Something did not come to lie where it belongs.
     imperfect: bool,
-    clusters_moved: u64,
-    tables_moved: u64,
 }
 
 impl<'a> Compaction<'a> {
-    fn new(image: &'a Image, options: &CompactOptions, job: &'a Job) -> Result<Self> {
+    fn new(image: &'a Image, options: &CompactOptions, stint: &'a Stint<'a>) -> Result<Self> {
         let mover = image.mover()?;
         mover.check_tables()?;
         let batch = (options.batch / image.cluster_size()).clamp(1, MOST_CLUSTERS);
         Ok(Self {
-            places: Places::new(image, mover, job),
-            job,
+            places: Places::new(image, mover, stint),
+            stint,
             batch: usize::try_from(batch).unwrap_or(1),
             imperfect: false,
-            clusters_moved: 0,
-            tables_moved: 0,
         })
     }
 
@@ -127,7 +148,6 @@ impl<'a> Compaction<'a> {
             self.places.start_over();
             self.place_tables()?;
             self.place_clusters()?;
-            (self.clusters_moved, self.tables_moved) = self.places.moved();
             if !self.imperfect {
                 break;
             }
@@ -138,7 +158,7 @@ impl<'a> Compaction<'a> {
     /// The L2 tables in one run from the front.
     fn place_tables(&mut self) -> Result<()> {
         for index in 0..self.places.mover.meta.l1_entries() {
-            self.job.check()?;
+            self.stint.check()?;
             let count = self.places.mover.meta.geometry.table_clusters();
             while let Some(from) = self.places.table(index)? {
                 let Some(at) = self.places.next_run(count)? else {
@@ -169,7 +189,7 @@ impl<'a> Compaction<'a> {
     fn place_clusters(&mut self) -> Result<()> {
         let mut next = GuestCluster(0);
         loop {
-            self.job.check()?;
+            self.stint.check()?;
             let Some(batch) = self.gather(next)? else { return Ok(()) };
             let wanted: Vec<u64> = batch.moves.iter().map(|moved| moved.to.get()).collect();
             if let Some(blocked) = self.places.clear(&wanted)? {

@@ -67,7 +67,15 @@ impl Mover<'_> {
     /// A write, cut or sync that failed.
     pub(crate) fn cut_tail(&self) -> Result<()> {
         self.meta.flush()?;
-        self.meta.space.cut_tail(&self.meta.clock, &self.meta.grace)
+        loop {
+            // What is being punched is in use as long as that takes.
+            let punching = self.meta.space.lock().punching > 0;
+            self.meta.space.cut_tail(&self.meta.clock, &self.meta.grace)?;
+            if !punching {
+                return Ok(());
+            }
+            self.pause();
+        }
     }
 
     /// Clusters of the file up to its last one in use.

@@ -74,6 +74,8 @@ pub(crate) struct State {
     pub(crate) released: VecDeque<(u64, Epoch)>,
     /// Named by nobody, to be punched.
     pub(crate) punchable: RangeSet,
+    /// Runs on their way from there: being punched, and in no set.
+    pub(crate) punching: u64,
     pub(crate) punched: Vec<(u64, u64, Stamp)>,
     /// The file was cut: until a sync covers that, old bytes may come back behind its end (A5).
     pub(crate) cut: Option<Stamp>,
@@ -121,6 +123,7 @@ impl Space {
             reused: RangeSet::new(),
             released: VecDeque::new(),
             punchable: RangeSet::new(),
+            punching: 0,
             punched: Vec::new(),
             cut: None,
             zone: None,
@@ -212,15 +215,19 @@ impl Space {
     /// # Errors
     /// What extending or syncing reports.
     pub(crate) fn extend_ahead(&self, clock: &Clock) -> Result<()> {
-        if !self.short.swap(false, SeqCst) {
-            return Ok(());
-        }
-        let (end, extended) = {
-            let state = self.state.lock();
-            (state.end, state.extended)
-        };
-        if self.runs_short(end, extended) {
-            self.extend_to(extended + 1, clock)?;
+        {
+            let growing = self.growing.lock();
+            // Asked again under the lock: who has cut the file wants it short.
+            if !self.short.swap(false, SeqCst) {
+                return Ok(());
+            }
+            let (end, extended) = {
+                let state = self.state.lock();
+                (state.end, state.extended)
+            };
+            if self.runs_short(end, extended) {
+                self.extend_by_step(&growing, extended + 1, clock)?;
+            }
         }
         if self.is_durable(self.usable(), clock) { Ok(()) } else { clock.sync_now() }
     }
@@ -256,11 +263,21 @@ impl Space {
 
     /// Makes the file at least `clusters` long, by a whole step where there is room for one.
     fn extend_to(&self, clusters: u64, clock: &Clock) -> Result<()> {
-        let _growing = self.growing.lock();
-        let extended = self.state.lock().extended;
-        if extended >= clusters {
+        let growing = self.growing.lock();
+        if self.state.lock().extended >= clusters {
             return Ok(());
         }
+        self.extend_by_step(&growing, clusters, clock)
+    }
+
+    /// Makes the file longer than it is, while nobody else changes its length.
+    fn extend_by_step(
+        &self,
+        _growing: &MutexGuard<'_, ()>,
+        clusters: u64,
+        clock: &Clock,
+    ) -> Result<()> {
+        let extended = self.state.lock().extended;
         let size = self.geometry.cluster_size();
         let ahead = extended + self.step(extended).div_ceil(size);
         let target = match self.set_clusters(ahead.max(clusters)) {

@@ -89,12 +89,15 @@ impl Space {
             let taken = {
                 let mut state = self.lock();
                 self.advance(&mut state, clock, grace);
-                state.punchable.take_up_to(PUNCH_AT_ONCE)
+                let taken = state.punchable.take_up_to(PUNCH_AT_ONCE);
+                state.punching += u64::from(taken.is_some());
+                taken
             };
             let Some((start, count)) = taken else { return };
             let size = self.geometry.cluster_size();
             let punched = self.storage.punch(start * size, count * size);
             let mut state = self.lock();
+            state.punching -= 1;
             match punched {
                 Ok(()) => state.punched.push((start, count, clock.now())),
                 Err(_) if self.rules.breaks(Rule::FailedPunchIsNotFresh) => {

@@ -106,6 +106,7 @@ impl Space {
             self.advance(&mut state, clock, grace);
             let (end, was) = (self.end_in_use(&state), state.end);
             let extended = state.extended;
+            self.short.store(false, SeqCst);
             if end == extended {
                 return Ok(());
             }

@@ -10,7 +10,7 @@ use crate::image::Image;
 use crate::meta::plan::moving::Mover;
 use crate::meta::plan::relocate::Move;
 use crate::meta::scan::owners::Owner;
-use crate::ops::work::Job;
+use crate::ops::stint::Stint;
 
 /// Clusters of the file that are looked at in one go: 2 MiB of memory.
 const WINDOW: u64 = 1 << 17;
@@ -20,7 +20,7 @@ const ROUNDS: usize = 3;
 pub(super) struct Places<'a> {
     image: &'a Image,
     pub(super) mover: Mover<'a>,
-    job: &'a Job,
+    stint: &'a Stint<'a>,
     /// The next place to be filled.
     at: u64,
     window: Range<u64>,
@@ -34,11 +34,11 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(image: &'a Image, mover: Mover<'a>, job: &'a Job) -> Self {
+    pub(super) fn new(image: &'a Image, mover: Mover<'a>, stint: &'a Stint<'a>) -> Self {
         Self {
             image,
             mover,
-            job,
+            stint,
             at: 0,
             window: 0..0,
             owners: Vec::new(),
@@ -106,7 +106,7 @@ impl<'a> Places<'a> {
         self.at = at;
         let size = self.image.cluster_size();
         let done = at.saturating_mul(size);
-        self.job.advance(done.saturating_sub(self.told));
+        self.stint.advance(done.saturating_sub(self.told));
         self.told = self.told.max(done);
     }
 
@@ -145,7 +145,7 @@ impl<'a> Places<'a> {
             self.evict(wanted)?;
             self.mover.flush()?;
             while self.mover.reclaim() && self.first_taken(wanted).is_some() {
-                self.job.check()?;
+                self.stint.check()?;
                 self.mover.pause();
             }
         }
@@ -182,7 +182,7 @@ impl<'a> Places<'a> {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.mover.flush()?;
         while self.mover.reclaim() {
-            self.job.check()?;
+            self.stint.check()?;
             self.mover.pause();
         }
         self.mover.close_zone();
@@ -206,8 +206,8 @@ impl<'a> Places<'a> {
     }
 
     fn walk(&mut self) -> Result<()> {
-        let job = self.job;
-        self.owners = self.mover.meta.owners(self.window.clone(), &mut || job.check())?;
+        let stint = self.stint;
+        self.owners = self.mover.meta.owners(self.window.clone(), &mut || stint.check())?;
         Ok(())
     }
 
