@@ -10,7 +10,10 @@ mod options;
 mod size;
 mod work;
 
-pub use check::{CheckReport, check, check_file, check_storage};
+pub use check::{
+    CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
+    check_storage_with, check_with,
+};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
