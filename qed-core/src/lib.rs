@@ -33,6 +33,6 @@ pub use ops::{
     ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS,
     Difference, Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Repair, Shares, check,
     check_file, check_file_with, check_storage, check_storage_with, check_with, compare, convert,
-    create, create_file, format_storage, layout, parse_size,
+    create, create_file, format_storage, layout, parse_size, undo_repair, undo_repair_file,
 };
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -14,7 +14,7 @@ mod reading;
 
 use damage::{C, Damage, apply, damage, sound};
 use proptest::prelude::*;
-use qed_core::storage::{MemoryStorage, Storage};
+use qed_core::storage::{MemoryStorage, Storage, Undo, restore};
 use qed_core::{
     CheckOptions, CheckReport, Image, ImageSettings, Repair, Result, check_storage,
     check_storage_with,
@@ -34,6 +34,19 @@ fn open(storage: &Arc<MemoryStorage>) -> Result<Image> {
     Image::from_storage(storage.clone(), None, settings)
 }
 
+/// The same repair through an undo file, and back.
+fn undone(bytes: &[u8]) -> Vec<u8> {
+    let (storage, journal) =
+        (Arc::new(MemoryStorage::from_bytes(bytes)), Arc::new(MemoryStorage::new()));
+    let undo = Arc::new(Undo::new(storage.clone(), journal.clone()).unwrap());
+    let mut how = CheckOptions::default();
+    how.repair = Some(Repair::All);
+    check_storage_with(undo.clone(), &how, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    undo.finish().unwrap();
+    restore(&*storage, journal).unwrap();
+    storage.to_bytes()
+}
+
 /// What every repair owes, whatever it was given.
 fn judge(bytes: &[u8]) -> std::result::Result<(), TestCaseError> {
     let storage = Arc::new(MemoryStorage::from_bytes(bytes));
@@ -46,6 +59,7 @@ fn judge(bytes: &[u8]) -> std::result::Result<(), TestCaseError> {
     prop_assert!(storage.to_bytes() == bytes, "a trial changed the file");
     let report = repair(&storage, Repair::All, false).unwrap();
     prop_assert_eq!(&report, &tried, "the trial told something else");
+    prop_assert!(undone(bytes) == bytes, "undo is not bit by bit");
     prop_assert!(report.is_clean() && report.wasted_clusters() == 0, "{:?}", report);
     prop_assert_eq!(report.corruptions_fixed, before.corruptions);
     prop_assert_eq!(&report.findings, &before.findings);
@@ -67,7 +81,7 @@ fn judge(bytes: &[u8]) -> std::result::Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 700, ..ProptestConfig::default() })]
 
     #[test]
     fn every_damage_is_repaired(damages in prop::collection::vec(damage(), 1..7)) {

@@ -12,7 +12,7 @@ mod work;
 
 pub use check::{
     CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
-    check_storage_with, check_with,
+    check_storage_with, check_with, undo_repair, undo_repair_file,
 };
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};

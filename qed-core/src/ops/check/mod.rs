@@ -6,8 +6,10 @@
 
 mod options;
 mod report;
+mod undo;
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ use crate::storage::{Overlay, Storage};
 
 pub use options::{CheckOptions, Repair};
 pub use report::CheckReport;
+pub use undo::{undo_repair, undo_repair_file};
+
 use report::{MAX_FINDINGS, make};
 
 /// Checks the image at `path`, read-only. Of `options`, only how the file itself is opened and
@@ -106,6 +110,7 @@ pub fn check_storage_with(
     how: &CheckOptions,
     progress: &mut Progress<'_>,
 ) -> Result<CheckReport> {
+    how.check()?;
     let found = look(&*storage, progress)?;
     let Some(what) = how.repair else { return Ok(found) };
     let storage: Arc<dyn Storage> = if how.dry_run {
@@ -119,7 +124,18 @@ pub fn check_storage_with(
         None => used(&*storage)?.saturating_add(SLACK),
     };
     let extent = Extent { entries: what == Repair::All, max_growth };
-    let leaks_fixed = repair::repair(&*storage, extent, &mut |_| Ok(()), &mut go_on(progress))?;
+    let leaks_fixed = match how.undo.as_deref() {
+        None => repair::repair(&*storage, extent, &mut |_| Ok(()), &mut go_on(progress))?,
+        Some(path) => {
+            let kept = undo::begin(Arc::clone(&storage), path)?;
+            let announce = &mut |ranges: &[Range<u64>]| {
+                kept.announce(ranges).map_err(|error| undo::writing(error).in_file(path))
+            };
+            let leaks = repair::repair(&*kept, extent, announce, &mut go_on(progress))?;
+            undo::end(&kept, path)?;
+            leaks
+        }
+    };
     // What is there now is looked at, not concluded.
     let left = look(&*storage, progress)?;
     Ok(left.after_repair(found, leaks_fixed))

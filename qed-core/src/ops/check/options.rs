@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::error::{Error, Result};
+
 /// What a check repairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,6 +30,18 @@ pub struct CheckOptions {
 }
 
 impl CheckOptions {
+    /// Fails where something is asked that only a repair can do.
+    pub(super) fn check(&self) -> Result<()> {
+        let asked = self.dry_run || self.undo.is_some() || self.max_growth.is_some();
+        if self.repair.is_none() && asked {
+            return Err(Error::invalid("dry_run, undo and max_growth are for a repair"));
+        }
+        if self.dry_run && self.undo.is_some() {
+            return Err(Error::invalid("dry_run changes nothing that undo could keep"));
+        }
+        Ok(())
+    }
+
     /// Whether the file itself is changed.
     pub(super) fn changes(&self) -> bool {
         self.repair.is_some() && !self.dry_run
