@@ -1,7 +1,8 @@
 //! libqed's engine: QED disk images that are never dirty after a crash.
 //!
 //! Layers, left to right; each uses only what stands left of it (`docs/architecture.md`):
-//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> ops -> crash`.
+//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> queue -> ops ->
+//! crash`.
 
 pub mod addr;
 mod chain;
@@ -12,6 +13,7 @@ pub mod format;
 pub mod image;
 pub mod meta;
 mod ops;
+mod queue;
 pub mod source;
 pub mod storage;
 mod sync;
@@ -29,10 +31,14 @@ pub use image::{
 pub use meta::{Rule, Rules, Trust};
 pub use ops::bench;
 pub use ops::{
-    CheckOptions, CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan,
-    ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS,
-    Difference, Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Repair, Shares, check,
-    check_file, check_file_with, check_storage, check_storage_with, check_with, compare, convert,
-    create, create_file, format_storage, layout, parse_size, undo_repair, undo_repair_file,
+    CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
+    check_storage_with, check_with, undo_repair, undo_repair_file,
 };
+pub use ops::{
+    CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource, ConvertTarget,
+    CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference, Layout,
+    MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, compare, convert,
+    create, create_file, format_storage, layout, parse_size,
+};
+pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};
