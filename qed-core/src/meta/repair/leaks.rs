@@ -3,6 +3,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::slice;
 
 use super::Desk;
 use crate::error::{Error, Result};
@@ -32,7 +33,7 @@ impl Desk<'_, '_> {
         let end = scan.end.saturating_mul(cluster_size);
         if end < self.length {
             self.begin(0)?;
-            (self.announce)(&[end..self.length])?;
+            (self.announce)(slice::from_ref(&(end..self.length)))?;
             let cut = self.storage.set_len(end);
             cut.map_err(|error| Error::io("cutting the image file", error).at(end))?;
             given += (self.length - end).div_ceil(cluster_size);
@@ -46,7 +47,7 @@ impl Desk<'_, '_> {
 
     fn punch(&mut self, range: Range<u64>) -> Result<bool> {
         self.begin(0)?;
-        (self.announce)(std::slice::from_ref(&range))?;
+        (self.announce)(slice::from_ref(&range))?;
         match self.storage.punch(range.start, range.end - range.start) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),

@@ -23,6 +23,7 @@ mod separate;
 mod words;
 
 use std::ops::Range;
+use std::slice;
 
 use crate::addr::FileOffset;
 use crate::error::{Error, ErrorKind, Result};
@@ -195,7 +196,7 @@ impl Desk<'_, '_> {
     }
 
     fn update_header(&mut self, change: impl FnOnce(&mut Header)) -> Result<()> {
-        (self.announce)(&[0..self.storage.limits().atomic_unit])?;
+        (self.announce)(slice::from_ref(&(0..self.storage.limits().atomic_unit)))?;
         self.header.update(self.storage, change)?;
         self.sync()
     }

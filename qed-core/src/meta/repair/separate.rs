@@ -3,6 +3,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
+use std::slice;
 
 use super::words::changed_bytes;
 use super::{Desk, cleared};
@@ -56,7 +57,11 @@ pub(super) fn is_claimed(survey: &Survey, clusters: Range<u64>) -> bool {
 
 /// Marks clusters; answers whether none of them was taken.
 pub(super) fn take(taken: &mut Refs, clusters: Range<u64>) -> bool {
-    clusters.fold(true, |untouched, cluster| !taken.set(cluster) && untouched)
+    let mut untouched = true;
+    for cluster in clusters {
+        untouched &= !taken.set(cluster);
+    }
+    untouched
 }
 
 impl Desk<'_, '_> {
@@ -140,7 +145,7 @@ impl Desk<'_, '_> {
     /// A table as R2 makes it, whole.
     fn copy_table(&mut self, bounds: &Bounds, table: FileOffset, to: u64) -> Result<()> {
         let bytes = bounds.geometry.table_bytes();
-        (self.announce)(&[to..to + bytes])?;
+        (self.announce)(slice::from_ref(&(to..to + bytes)))?;
         // Stale bytes may stand there, and holes of the table are not handed out.
         let zeroes =
             write_zeroes(self.storage, to, bytes, WriteFlags { metadata: true, fua: false });
@@ -163,7 +168,7 @@ impl Desk<'_, '_> {
         to: u64,
         space: &NewSpace<'_>,
     ) -> Result<()> {
-        (self.announce)(&[to..to + cluster_size])?;
+        (self.announce)(slice::from_ref(&(to..to + cluster_size)))?;
         let sparse = to >= space.fresh_from && self.storage.limits().zeroes_new_space;
         let mut buffer = vec![0; usize::try_from(cluster_size.min(PIECE)).unwrap_or(0)];
         let mut done = 0;

@@ -13,6 +13,7 @@ mod restore;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use super::covered::Covered;
@@ -119,7 +120,7 @@ impl Undo {
 
     fn announce_one(&self, offset: u64, length: u64) -> io::Result<()> {
         let end = end_of(offset, length)?;
-        self.announce(&[offset..end])
+        self.announce(slice::from_ref(&(offset..end)))
     }
 }
 
@@ -154,7 +155,7 @@ impl Storage for Undo {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let now = self.inner.len()?;
         if length < now {
-            self.announce(&[length..now])?;
+            self.announce(slice::from_ref(&(length..now)))?;
         }
         self.inner.set_len(length)
     }

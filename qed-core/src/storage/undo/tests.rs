@@ -36,7 +36,9 @@ fn apply(storage: &Undo, change: &Change) {
         Change::Zero(at, length) => storage.zero_range(*at, *length).unwrap(),
         Change::Punch(at, length) => storage.punch(*at, *length).unwrap(),
         Change::Length(length) => storage.set_len(*length).unwrap(),
-        Change::Announce(at, length) => storage.announce(&[*at..at + length]).unwrap(),
+        Change::Announce(at, length) => {
+            storage.announce(slice::from_ref(&(*at..at + length))).unwrap()
+        }
     }
 }
 
