@@ -2,8 +2,8 @@
 //! find sound, in which no guest address fails and what was not damaged reads as before; a second
 //! repair changes nothing, and trying it in memory changes nothing at all.
 //! Method: thousands of images in memory with entries, headers and tails overwritten, tables and
-//! clusters named twice, tables that lie in each other and in data, judged by an independent reading
-//! of the format; some of them by qemu-img.
+//! clusters named twice, tables that lie in each other and in data, judged by an independent
+//! reading of the format.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

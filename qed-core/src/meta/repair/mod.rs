@@ -11,8 +11,8 @@
 //!   are off, durably (C13).
 //! - R2 Entries that name nothing, the header or the L1 table become 0, durably, before the file
 //!   grows. A table that an L2 entry claims as data is not touched: perhaps it is the guest's.
-//! - R3 Tables that overlap another one, or that are claimed, are written whole to new space, sound;
-//!   then the L1 entry follows (C11). What they leave behind is the data of whoever claimed it.
+//! - R3 Tables that overlap another one, or that are claimed, are written whole to new space, and
+//!   sound; then the L1 entry follows (C11). What they leave is the data of whoever claimed it.
 //! - R4 A cluster that is named again is copied to new space; then the later entry follows.
 //! - R5 New space is never where any bad entry points: none becomes a reference by being overtaken.
 //! - R6 NEED_CHECK goes, and TABLES_VOUCHED comes, when a second survey finds nothing.
