@@ -18,6 +18,8 @@ pub(crate) struct Reading {
     /// How often each cluster of the file is named, and by whatever.
     named: BTreeMap<u64, u32>,
     bad: u64,
+    /// An entry for data names a table: perhaps that is no table.
+    claims: bool,
 }
 
 impl Reading {
@@ -34,6 +36,7 @@ impl Reading {
             entries: Vec::new(),
             named: BTreeMap::new(),
             bad: 0,
+            claims: false,
         };
         let half = |at| reading.word(at) & 0xffff_ffff;
         let (cluster, table, header) = (half(4), half(8), half(12));
@@ -68,6 +71,7 @@ impl Reading {
                 self.bad += 1;
             }
         }
+        let in_tables = self.named.clone();
         for (index, table) in tables {
             for entry in 0..per_table {
                 let word = self.word(table + 8 * entry);
@@ -76,6 +80,7 @@ impl Reading {
                 }
                 if self.may_lie(word, 1) {
                     self.name(word, 1);
+                    self.claims |= in_tables.contains_key(&(word / self.cluster));
                     self.entries.push((index * per_table + entry, word));
                 } else {
                     self.bad += 1;
@@ -104,6 +109,11 @@ impl Reading {
 
     pub(crate) fn is_sound(&self) -> bool {
         self.bad == 0 && self.named.values().all(|count| *count == 1)
+    }
+
+    /// Whether an entry for data names a table.
+    pub(crate) fn has_claimed_tables(&self) -> bool {
+        self.claims
     }
 
     /// The guest clusters that the disk has and that any entry maps.

@@ -7,6 +7,7 @@ use crate::crash::random::{digest, to_usize};
 use crate::crash::recording::Recording;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Flags, Image};
+use crate::meta::Rules;
 use crate::ops::{CheckOptions, Repair, check_storage_with};
 use crate::storage::{Fault, MemoryStorage, Recorder, Storage};
 use crate::sync::{Mutex, Rank};
@@ -32,7 +33,7 @@ pub(super) fn record_with(workload: &Workload, prepare: impl FnOnce(&Fault)) -> 
     recording.backing = workload.source();
     recording.settings = workload.settings.clone();
     // After a crash all rules hold: what is judged is what the run left.
-    recording.settings.rules = crate::meta::Rules::default();
+    recording.settings.rules = Rules::default();
     Ok(recording)
 }
 
@@ -122,7 +123,7 @@ impl Runner {
                 self.open()
             }
             Step::Kill => self.kill(&|_| Ok(())),
-            Step::Repair => self.kill(&repair),
+            Step::Repair => self.kill(&|storage| repair(storage, self.workload.settings.rules)),
         }
     }
 
@@ -186,10 +187,10 @@ impl Runner {
 }
 
 /// Repairs an image that nobody has open, and finds it sound.
-fn repair(storage: Arc<dyn Storage>) -> Result<()> {
-    let how = CheckOptions { repair: Some(Repair::All), ..CheckOptions::default() };
+fn repair(storage: Arc<dyn Storage>, rules: Rules) -> Result<()> {
+    let how = CheckOptions { repair: Some(Repair::All), rules, ..CheckOptions::default() };
     let report = check_storage_with(storage, &how, &mut |_, _| ControlFlow::Continue(()))?;
-    if report.is_clean() && report.wasted_clusters() == 0 {
+    if report.is_clean() {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Internal, "a repair leaves something to repair"))

@@ -15,6 +15,7 @@
 //!   sound; then the L1 entry follows (C11). What they leave is the data of whoever claimed it.
 //! - R4 A cluster that is named again is copied to new space; then the later entry follows.
 //! - R5 New space is never where any bad entry points: none becomes a reference by being overtaken.
+//!   At worst, where a crash falls in between and its table is claimed, it names a hole.
 //! - R6 NEED_CHECK goes, and TABLES_VOUCHED comes, when a second survey finds nothing.
 //! - R7 Space is given back last, when no entry on the disk can name it (C14).
 
@@ -30,6 +31,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
     AUTOCLEAR_FREE_MAP, AUTOCLEAR_KNOWN, AUTOCLEAR_TABLES_VOUCHED, FEATURE_NEED_CHECK, Header,
 };
+use crate::meta::rules::{Rule, Rules};
 use crate::meta::scan::bounds::Bounds;
 use crate::meta::scan::pieces::Pieces;
 use crate::meta::scan::survey::Survey;
@@ -39,12 +41,14 @@ use crate::meta::tables::header::HeaderBlock;
 use crate::storage::Storage;
 
 /// What is to be repaired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     /// Bad entries; without it only leaks.
     pub entries: bool,
     /// New space that may be taken, in bytes.
     pub max_growth: u64,
+    /// The rules that hold.
+    pub rules: Rules,
 }
 
 /// Told which bytes of the file are about to change, before they do.
@@ -64,7 +68,8 @@ pub(crate) fn repair(
 ) -> Result<u64> {
     let header = HeaderBlock::read(storage)?;
     let length = length_of(storage)?;
-    let mut desk = Desk { storage, header, length, begun: false, announce, go_on };
+    let rules = extent.rules;
+    let mut desk = Desk { storage, header, length, rules, begun: false, announce, go_on };
     let (mut scan, mut survey) = desk.survey(extent.max_growth)?;
     if !scan.is_complete() {
         return Ok(0);
@@ -88,6 +93,7 @@ struct Desk<'a, 'b> {
     header: HeaderBlock,
     /// Bytes of the file.
     length: u64,
+    rules: Rules,
     /// R1 is done.
     begun: bool,
     announce: &'a mut Announce<'b>,
@@ -108,19 +114,20 @@ impl Desk<'_, '_> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
-        self.sync()?;
         self.update_header(|header| {
             header.autoclear_features &= AUTOCLEAR_KNOWN & !AUTOCLEAR_FREE_MAP & !cleared;
-        })
+        })?;
+        self.sync_unless(Rule::FirstSync)
     }
 
     /// R2 to R4.
     fn mend(&mut self, scan: &Scan, survey: &Survey) -> Result<()> {
         self.clear(survey)?;
-        let mut space = separate::NewSpace::new(scan.end, self.length, survey);
+        let avoids = !self.rules.breaks(Rule::NewSpaceIsNotNamed);
+        let mut space = separate::NewSpace::new(scan.end, self.length, survey, avoids);
         self.move_tables(survey, &mut space)?;
         self.copy_data(&mut space)?;
-        self.sync()
+        self.sync_unless(Rule::SwitchAfterSync)
     }
 
     /// R6.
@@ -130,11 +137,12 @@ impl Desk<'_, '_> {
                         be read";
             return Err(Error::new(ErrorKind::Damaged, text));
         }
-        self.sync()?;
+        self.sync_unless(Rule::SwitchAfterSync)?;
         self.update_header(|header| {
             header.features &= !FEATURE_NEED_CHECK;
             header.autoclear_features |= AUTOCLEAR_TABLES_VOUCHED;
-        })
+        })?;
+        self.sync()
     }
 
     /// A claimed table moves: that takes space as well.
@@ -162,12 +170,13 @@ impl Desk<'_, '_> {
             },
         )?;
         self.each_table(&bounds, |desk, _, table| {
-            if separate::is_claimed(survey, bounds.clusters_of(table)) {
+            let claimed = separate::is_claimed(survey, bounds.clusters_of(table));
+            if claimed && !desk.rules.breaks(Rule::ClaimedTablesStay) {
                 return Ok(());
             }
             desk.rewrite(&bounds, table, |word| cleared(&bounds, word))
         })?;
-        self.sync()
+        self.sync_unless(Rule::RepairBeforeGrowth)
     }
 
     /// Calls `visit` with the index and the place of every L2 table that may be one.
@@ -197,8 +206,12 @@ impl Desk<'_, '_> {
 
     fn update_header(&mut self, change: impl FnOnce(&mut Header)) -> Result<()> {
         (self.announce)(slice::from_ref(&(0..self.storage.limits().atomic_unit)))?;
-        self.header.update(self.storage, change)?;
-        self.sync()
+        self.header.update(self.storage, change)
+    }
+
+    /// A sync that a rule is about.
+    fn sync_unless(&mut self, rule: Rule) -> Result<()> {
+        if self.rules.breaks(rule) { Ok(()) } else { self.sync() }
     }
 
     fn sync(&mut self) -> Result<()> {

@@ -10,6 +10,7 @@ use super::{Desk, cleared};
 use crate::addr::FileOffset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::MAX_FILE_OFFSET;
+use crate::meta::rules::Rule;
 use crate::meta::scan::bounds::Bounds;
 use crate::meta::scan::pieces::Pieces;
 use crate::meta::scan::survey::Survey;
@@ -28,17 +29,20 @@ pub(super) struct NewSpace<'a> {
     /// From this byte on the file was not there when the repair began.
     fresh_from: u64,
     survey: &'a Survey,
+    /// R5 holds.
+    avoids: bool,
 }
 
 impl<'a> NewSpace<'a> {
-    pub(super) fn new(end: u64, length: u64, survey: &'a Survey) -> Self {
-        Self { next: end, fresh_from: length, survey }
+    pub(super) fn new(end: u64, length: u64, survey: &'a Survey, avoids: bool) -> Self {
+        Self { next: end, fresh_from: length, survey, avoids }
     }
 
     /// The first of `count` clusters in a row.
     fn find(&mut self, count: u64) -> Result<u64> {
         let mut at = self.next;
-        while let Some(taken) = (at..at + count).rfind(|c| self.survey.kept_off.contains(*c)) {
+        let kept_off = |c: &u64| self.avoids && self.survey.kept_off.contains(*c);
+        while let Some(taken) = (at..at + count).rfind(kept_off) {
             at = taken + 1;
         }
         self.next = at + count;
@@ -120,7 +124,7 @@ impl Desk<'_, '_> {
         if entries.is_empty() {
             return Ok(());
         }
-        self.sync()?;
+        self.sync_unless(Rule::OrderedEntries)?;
         self.put_words(entries)?;
         entries.clear();
         Ok(())

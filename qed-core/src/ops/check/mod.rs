@@ -123,7 +123,7 @@ pub fn check_storage_with(
         Some(bytes) => bytes,
         None => used(&*storage)?.saturating_add(SLACK),
     };
-    let extent = Extent { entries: what == Repair::All, max_growth };
+    let extent = Extent { entries: what == Repair::All, max_growth, rules: how.rules };
     let leaks_fixed = match how.undo.as_deref() {
         None => repair::repair(&*storage, extent, &mut |_| Ok(()), &mut go_on(progress))?,
         Some(path) => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::meta::Rules;
 
 /// What a check repairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct CheckOptions {
     /// The most bytes by which the file may grow where things are copied; by default as many as it
     /// holds, and 1 GiB more.
     pub max_growth: Option<u64>,
+    /// The rules of the commit protocol that hold: all of them, but in tests that break one.
+    pub rules: Rules,
 }
 
 impl CheckOptions {
