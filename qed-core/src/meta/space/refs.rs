@@ -74,6 +74,11 @@ impl Refs {
         self.chunk(cluster / CHUNK_CLUSTERS).is_some_and(|chunk| chunk[word] & bit != 0)
     }
 
+    /// The set for many questions about clusters that lie near each other.
+    pub(crate) fn probe(&self) -> Probe<'_> {
+        Probe { refs: self, found: None }
+    }
+
     /// Clusters in the set.
     pub(crate) fn count(&self) -> u64 {
         self.count
@@ -164,6 +169,26 @@ fn pieces(first: u64, count: u64) -> impl Iterator<Item = (u64, Chunk)> {
 /// The lowest `count` bits, at most 64.
 fn ones(count: u64) -> u64 {
     if count == WORD_BITS { u64::MAX } else { (1 << count) - 1 }
+}
+
+/// See [`Refs::probe`].
+pub(crate) struct Probe<'a> {
+    refs: &'a Refs,
+    /// The number of the chunk looked at last, and the chunk.
+    found: Option<(u64, Option<&'a Chunk>)>,
+}
+
+impl Probe<'_> {
+    pub(crate) fn contains(&mut self, cluster: u64) -> bool {
+        let number = cluster / CHUNK_CLUSTERS;
+        let chunk = match self.found {
+            Some((last, chunk)) if last == number => chunk,
+            _ => self.refs.chunk(number),
+        };
+        self.found = Some((number, chunk));
+        let (word, bit) = place(cluster);
+        chunk.is_some_and(|chunk| chunk[word] & bit != 0)
+    }
 }
 
 /// Secret numbers, so that no image can choose clusters that collide. The default hasher does as
