@@ -108,12 +108,16 @@ pub enum Rule {
     MovedTableIsOrdered,
     /// C11: while either table may be named, no entry is written into one of them.
     TableHoldsWrites,
+    /// C12a: a repair does not change a table that is claimed as data.
+    ClaimedTablesStay,
+    /// C12: a repair takes no new space that a bad entry points to.
+    NewSpaceIsNotNamed,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -165,6 +169,8 @@ impl Rule {
         Self::MoveAwaitsWriters,
         Self::MovedTableIsOrdered,
         Self::TableHoldsWrites,
+        Self::ClaimedTablesStay,
+        Self::NewSpaceIsNotNamed,
     ];
 }
 

@@ -61,7 +61,7 @@ impl Mover<'_> {
 
 impl Meta {
     fn try_move_table(&self, index: u64, to: FileOffset) -> Result<bool> {
-        let Some((l1_slice, entry)) = self.l1.place(index) else { return Ok(false) };
+        let Some((l1_slice, entry)) = self.l1.place(index)? else { return Ok(false) };
         let L1Entry::Table(from) = self.l1.entry(index)? else { return Ok(false) };
         if l1_slice.is_waiting(entry) {
             self.flush()?;

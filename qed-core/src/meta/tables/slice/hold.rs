@@ -75,7 +75,7 @@ impl HeldWrites<'_> {
             slice.compose(&mut versions, unit / 8)
         };
         let written = slice.write_runs(storage, &image);
-        written.map_err(|error| Error::io("writing a table", error).at(slice.offset()))
+        written.map_err(|error| Error::io("writing a table", error).at(slice.offset().get()))
     }
 }
 
