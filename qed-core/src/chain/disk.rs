@@ -14,8 +14,8 @@ use super::open::open_chain;
 use super::options::OpenOptions;
 use super::qcow2::{Qcow2Disk, Qcow2Info};
 use super::raw::RawDisk;
-use crate::error::{Error, Result};
-use crate::image::{BackingInfo, Flags, Image, ImageSettings, Info};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{BackingInfo, Flags, Image, ImageSettings, Info, ResizeOptions};
 use crate::source::{Extent, Extents, Format, Source, Target, check_range};
 use crate::storage::Storage;
 
@@ -101,8 +101,7 @@ impl Disk {
     /// A disk of this format in `storage`, over `below`, which it has no word about.
     ///
     /// # Errors
-    /// What building it finds; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a
-    /// format that is not built in.
+    /// What building it finds; [`ErrorKind::Unsupported`] for a format that is not built in.
     pub fn from_storage(
         storage: Arc<dyn Storage>,
         format: Format,
@@ -234,6 +233,21 @@ impl Disk {
         self.observe(GuestCall::Flush, || pass!(self, disk => disk.flush()))
     }
 
+    /// As [`Image::resize`]; a raw disk may have any number of bytes. One call at a time.
+    ///
+    /// # Errors
+    /// As there; [`ErrorKind::Unsupported`] for a qcow2 image.
+    pub fn resize(&self, size: u64, options: ResizeOptions) -> Result<()> {
+        self.observe(GuestCall::Resize { size }, || match &self.driver {
+            Driver::Qed(image) => image.resize(size, options),
+            Driver::Raw(disk) => disk.resize(size, options),
+            Driver::Qcow2(_) => {
+                let text = "a qcow2 image cannot be resized; qed and raw disks can";
+                Err(self.named(Error::new(ErrorKind::Unsupported, text)))
+            }
+        })
+    }
+
     /// As [`Image::close`].
     ///
     /// # Errors
@@ -250,7 +264,7 @@ impl Disk {
     /// The extents of `length` bytes at `offset` in the disk's own file alone.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where the range passes the
+    /// [`ErrorKind::InvalidArgument`] where the range passes the
     /// end of the disk.
     pub fn extents(&self, offset: u64, length: u64) -> Result<Extents<'_>> {
         self.check_range(offset, length)?;

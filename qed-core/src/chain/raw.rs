@@ -1,6 +1,6 @@
 //! A raw file as a disk: its bytes are the guest's.
 //!
-//! As long as its file was when it was opened, in any number of bytes. A failed sync latches it as
+//! As long as its file was when it was opened or resized, in any number of bytes. A failed sync latches it as
 //! it latches an image: no later flush claims that what was lost is stable.
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -9,15 +9,19 @@ use std::sync::Arc;
 
 use super::disk::DiskInfo;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{DetectZeroes, DiscardMode, Flags, ImageSettings};
+use crate::image::{DetectZeroes, DiscardMode, Flags, ImageSettings, ResizeOptions};
+use crate::meta::plan::grace::Grace;
 use crate::source::{Extent, ExtentKind, Format, Source, all_zero, check_range};
 use crate::storage::{Latch, Storage, WriteFlags, write_zeroes};
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// A raw disk.
 #[derive(Debug)]
 pub(crate) struct RawDisk {
     storage: Latch,
-    size: u64,
+    size: AtomicU64,
+    /// Requests in flight: who shrinks the disk waits for them.
+    grace: Box<Grace>,
     settings: ImageSettings,
     path: Option<PathBuf>,
 }
@@ -34,8 +38,8 @@ impl RawDisk {
     ) -> Result<Self> {
         let storage = Latch::new(storage);
         let path = path.map(Path::to_path_buf);
-        let mut disk = Self { storage, size: 0, settings, path };
-        disk.size = disk.file_length()?;
+        let disk = Self { storage, size: AtomicU64::new(0), grace: Box::default(), settings, path };
+        disk.size.store(disk.file_length()?, SeqCst);
         Ok(disk)
     }
 
@@ -44,7 +48,7 @@ impl RawDisk {
     }
 
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        self.size.load(SeqCst)
     }
 
     pub(crate) fn is_read_only(&self) -> bool {
@@ -52,6 +56,7 @@ impl RawDisk {
     }
 
     pub(crate) fn preadv(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<()> {
+        let _request = self.grace.enter();
         self.check_range(offset, buffers.iter().map(|buffer| buffer.len()))?;
         let read = self.storage.read(buffers, offset);
         read.map_err(|error| self.failed("reading data", offset, error))
@@ -59,6 +64,7 @@ impl RawDisk {
 
     pub(crate) fn pwritev(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {
         flags.check(Flags::FUA, "a write").map_err(|error| self.named(error))?;
+        let _request = self.grace.enter();
         let length = self.check_range(offset, buffers.iter().map(|buffer| buffer.len()))?;
         let detect = self.settings.detect_zeroes;
         if detect != DetectZeroes::Off && buffers.iter().all(|buffer| all_zero(buffer)) {
@@ -74,6 +80,7 @@ impl RawDisk {
     pub(crate) fn write_zeroes(&self, offset: u64, length: u64, flags: Flags) -> Result<()> {
         let allowed = Flags::FUA | Flags::MAY_UNMAP | Flags::NO_FALLBACK;
         flags.check(allowed, "a write of zeroes").map_err(|error| self.named(error))?;
+        let _request = self.grace.enter();
         self.check_length(offset, length)?;
         self.check_writable()?;
         let zeroed = self.zero(offset, length, flags);
@@ -82,6 +89,7 @@ impl RawDisk {
     }
 
     pub(crate) fn discard(&self, offset: u64, length: u64) -> Result<()> {
+        let _request = self.grace.enter();
         self.check_length(offset, length)?;
         self.check_writable()?;
         if self.settings.discard == DiscardMode::Ignore || length == 0 {
@@ -100,6 +108,24 @@ impl RawDisk {
         }
         let synced = self.storage.sync();
         synced.map_err(|error| self.named(Error::io("syncing the file", error)))
+    }
+
+    /// As [`Image::resize`](crate::Image::resize), in any number of bytes.
+    pub(crate) fn resize(&self, size: u64, options: ResizeOptions) -> Result<()> {
+        self.check_writable()?;
+        let before = self.size();
+        options.check(before, size).map_err(|error| self.named(error))?;
+        if size < before {
+            self.size.store(size, SeqCst);
+            self.grace.wait_for_requests();
+        }
+        let set = self.storage.set_len(size);
+        if let Err(error) = set {
+            self.size.store(before, SeqCst);
+            return Err(self.failed("setting the file's length", size, error));
+        }
+        self.size.store(size, SeqCst);
+        self.flush()
     }
 
     pub(crate) fn close(self) -> Result<()> {
@@ -133,7 +159,7 @@ impl RawDisk {
         let usage = usage.map_err(|error| self.named(Error::io("asking about the file", error)))?;
         Ok(DiskInfo {
             format: Format::Raw,
-            virtual_size: self.size,
+            virtual_size: self.size(),
             cluster_size: None,
             needs_check: false,
             backing: None,
@@ -189,7 +215,7 @@ impl RawDisk {
     }
 
     fn check_length(&self, offset: u64, length: u64) -> Result<()> {
-        check_range(self.size, offset, length).map_err(|error| self.named(error))
+        check_range(self.size(), offset, length).map_err(|error| self.named(error))
     }
 
     fn failed(&self, doing: &str, offset: u64, error: io::Error) -> Error {
@@ -206,7 +232,7 @@ impl RawDisk {
 
 impl Source for RawDisk {
     fn size(&self) -> u64 {
-        self.size
+        RawDisk::size(self)
     }
 
     fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {

@@ -10,6 +10,7 @@ mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;
 pub(crate) mod plan;
+pub(crate) mod resize;
 mod rules;
 pub(crate) mod scan;
 mod session;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::format::{Geometry, Header};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
+use crate::sync::atomic::AtomicU64;
 
 use commit::background::Background;
 use commit::clock::Clock;
@@ -47,7 +49,8 @@ pub(crate) struct Meta {
     latch: Option<Arc<Latch>>,
     backing: Option<Arc<dyn Source>>,
     pub(crate) geometry: Geometry,
-    pub(crate) image_size: u64,
+    /// Guest bytes that requests may reach.
+    image_size: AtomicU64,
     length_at_open: u64,
     settings: MetaSettings,
     header: HeaderBlock,

@@ -100,12 +100,20 @@ pub enum Rule {
     DiscardHidesBacking,
     /// C17: a failed data write drops its plan.
     FailedDataDropsPlan,
+    /// C18: what lies beyond the end is stable before the size changes.
+    BeyondBeforeSize,
+    /// C18: growing clears what lies beyond the end.
+    GrowClearsBeyond,
+    /// C18: shrinking frees what lies beyond the end.
+    ShrinkClearsBeyond,
+    /// C18: shrinking waits for requests that may lie beyond the end.
+    ShrinkWaits,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 51] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -153,6 +161,10 @@ impl Rule {
         Self::FillZeroesAsZeroes,
         Self::DiscardHidesBacking,
         Self::FailedDataDropsPlan,
+        Self::BeyondBeforeSize,
+        Self::GrowClearsBeyond,
+        Self::ShrinkClearsBeyond,
+        Self::ShrinkWaits,
     ];
 }
 

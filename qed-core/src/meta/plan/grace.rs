@@ -12,9 +12,13 @@
 //! 3. So at epoch `r + 2` every request that can have seen the cluster has left.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{Condvar, Mutex, Rank};
 
+/// How long nobody waits for requests without looking whether they have left.
+const TICK: Duration = Duration::from_millis(1);
 const SHARDS: usize = 16;
 
 #[derive(Debug, Default)]
@@ -47,9 +51,15 @@ impl Drop for Request<'_> {
     }
 }
 
+impl Default for Grace {
+    fn default() -> Self {
+        Self { epoch: AtomicU64::new(2), shards: Default::default() }
+    }
+}
+
 impl Grace {
     pub(crate) fn new() -> Self {
-        Self { epoch: AtomicU64::new(2), shards: Default::default() }
+        Self::default()
     }
 
     /// A request begins; tables it reads from here on name clusters that stay its own till it
@@ -82,6 +92,16 @@ impl Grace {
             }
         }
         true
+    }
+
+    /// Waits until every request that entered before this call has left.
+    pub(crate) fn wait_for_requests(&self) {
+        let before = self.unlinked_now();
+        let turn = Mutex::new(Rank::Background, ());
+        while !self.has_passed(before) {
+            // Requests leave without telling anybody, which would cost each of them.
+            Condvar::new().wait_for(&mut turn.lock(), TICK);
+        }
     }
 
     fn try_advance(&self) -> bool {

@@ -44,7 +44,8 @@ impl Meta {
         let header = self.header.get();
         let Some(area) = freemap::area(&header) else { return Ok(false) };
         let before = read_area(&*self.storage, &area)?;
-        let tie = Tie { file_length: length, l1_checksum: freemap::l1_checksum(self.l1.words()) };
+        let words = self.l1.words(header.image_size);
+        let tie = Tie { file_length: length, l1_checksum: freemap::l1_checksum(words) };
         let map = freemap::encode(free, true, tie, before.len());
         let Some(map) = map.filter(|_| freemap::may_replace(&before)) else { return Ok(false) };
         self.header.write_area(&*self.storage, &map, area.start)?;

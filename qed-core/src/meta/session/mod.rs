@@ -151,7 +151,8 @@ impl Meta {
             // Nothing dangles; what is free in a large image is found out beside the requests. In a
             // small one it is known at once, or short sessions that crash would each leave the
             // space behind that they extended the file by.
-            let tables = self.l1.words().filter(|word| *word != 0).count() as u64;
+            let words = self.l1.words(self.image_size());
+            let tables = words.filter(|word| *word != 0).count() as u64;
             let bytes = tables.saturating_mul(self.geometry.table_bytes());
             if self.settings.background && bytes > self.settings.scan_limit {
                 return Ok(());

@@ -22,6 +22,7 @@ use crate::meta::tables::l1::L1;
 use crate::meta::{Meta, MetaSettings};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
+use crate::sync::atomic::AtomicU64;
 
 impl Meta {
     /// Opens the image in `storage` over `backing`. A writable open honours NEED_CHECK (F5) and
@@ -50,7 +51,7 @@ impl Meta {
             this: Weak::clone(this),
             backing,
             geometry,
-            image_size: header.image_size,
+            image_size: AtomicU64::new(header.image_size),
             length_at_open: length,
             header: block,
             grace: Grace::new(),
@@ -88,7 +89,8 @@ fn read_free_map(
     }
     let Some(area) = freemap::area(header) else { return Ok(None) };
     let bytes = read_area(storage, &area)?;
-    let mut tie = Tie { file_length: length, l1_checksum: freemap::l1_checksum(l1.words()) };
+    let mut tie =
+        Tie { file_length: length, l1_checksum: freemap::l1_checksum(l1.words(header.image_size)) };
     if settings.rules.breaks(Rule::DistrustForeignFreeMap) {
         tie = freemap::recorded_tie(&bytes).unwrap_or(tie);
     }

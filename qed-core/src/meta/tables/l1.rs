@@ -1,10 +1,11 @@
 //! The L1 table in memory, whole, and which clusters hold tables.
 //!
 //! Only the entries that the image's size uses are kept: at most 2^21, 16 MiB, for any legal
-//! header. L1 slices are never evicted.
+//! header. L1 slices are never evicted. There is a place for each slice that the largest disk uses,
+//! so that the disk can grow while look-ups go on without a lock.
 
 use std::io::IoSliceMut;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::addr::FileOffset;
 use crate::error::{Corruption, Error, Result};
@@ -17,7 +18,7 @@ use crate::sync::{Rank, RwLock};
 
 #[derive(Debug)]
 pub(crate) struct L1 {
-    slices: Vec<Arc<Slice>>,
+    slices: Box<[OnceLock<Arc<Slice>>]>,
     offset: FileOffset,
     geometry: Geometry,
     header_bytes: u64,
@@ -32,30 +33,44 @@ impl L1 {
     /// A read that failed.
     pub(crate) fn read(storage: &dyn Storage, header: &Header, usable: u64) -> Result<Self> {
         let geometry = header.geometry;
-        let mut l1 = Self {
-            slices: Vec::new(),
+        let most = slices_for(geometry, geometry.max_image_size());
+        let l1 = Self {
+            slices: std::iter::repeat_with(OnceLock::new).take(most).collect(),
             offset: header.l1_table_offset,
             geometry,
             header_bytes: header.header_bytes(),
             tables: RwLock::new(Rank::Tables, Refs::new()),
         };
-        let count = geometry.l1_entries_for(header.image_size).div_ceil(SLICE_ENTRIES as u64);
-        for number in 0..count {
-            let offset = FileOffset(l1.offset.get() + number * SLICE_BYTES as u64);
+        l1.cover(storage, header.image_size, usable)?;
+        Ok(l1)
+    }
+
+    /// Reads what of the table an image of `image_size` bytes uses and is not here yet, in a file
+    /// of `usable` bytes. One call at a time.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub(crate) fn cover(&self, storage: &dyn Storage, image_size: u64, usable: u64) -> Result<()> {
+        let used = slices_for(self.geometry, image_size);
+        for (number, place) in (0..).zip(&self.slices[..used]) {
+            if place.get().is_some() {
+                continue;
+            }
+            let offset = FileOffset(self.offset.get() + number * SLICE_BYTES as u64);
             let bytes = read_slice(storage, offset)?;
             let slice = Slice::parse(SliceKey::L1(number), offset, &bytes, |word| {
-                !l1.take_table(word, usable)
+                !self.take_table(word, usable)
             });
-            l1.slices.push(Arc::new(slice));
+            place.get_or_init(|| Arc::new(slice));
         }
-        Ok(l1)
+        Ok(())
     }
 
     /// The slice that holds entry `index`, and the entry's place in it.
     pub(crate) fn place(&self, index: u64) -> Option<(&Arc<Slice>, usize)> {
         let number = usize::try_from(index / SLICE_ENTRIES as u64).ok()?;
         let entry = usize::try_from(index % SLICE_ENTRIES as u64).ok()?;
-        Some((self.slices.get(number)?, entry))
+        Some((self.slices.get(number)?.get()?, entry))
     }
 
     /// What entry `index` says.
@@ -71,9 +86,10 @@ impl L1 {
         L1Entry::decode(word, self.geometry).ok_or_else(|| corrupt(word))
     }
 
-    /// All used words as they are now, for a checksum.
-    pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
-        self.slices.iter().flat_map(|slice| {
+    /// All words that an image of `image_size` bytes uses, as they are now, for a checksum.
+    pub(crate) fn words(&self, image_size: u64) -> impl Iterator<Item = u64> {
+        let used = slices_for(self.geometry, image_size);
+        self.slices[..used].iter().filter_map(OnceLock::get).flat_map(|slice| {
             (0..SLICE_ENTRIES).map(|entry| slice.word(entry).unwrap_or_else(|bad| bad))
         })
     }
@@ -119,6 +135,12 @@ impl L1 {
         self.add_table(FileOffset(word));
         true
     }
+}
+
+/// Slices of the L1 table that an image of `image_size` bytes uses.
+fn slices_for(geometry: Geometry, image_size: u64) -> usize {
+    let slices = geometry.l1_entries_for(image_size).div_ceil(SLICE_ENTRIES as u64);
+    usize::try_from(slices).unwrap_or(usize::MAX)
 }
 
 /// The bytes of the slice at `offset`.
