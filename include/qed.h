@@ -127,6 +127,11 @@
 #define QED_ERROR_INTERNAL 16
 
 /**
+ * It cannot be done now: a queue is full, the disk is quiesced, something still uses it.
+ */
+#define QED_ERROR_BUSY 17
+
+/**
  * The qed_options_* functions are there.
  */
 #define LIBQED_HAVE_OPTIONS 1

@@ -43,6 +43,8 @@ pub const QED_ERROR_DAMAGED: c_int = 14;
 pub const QED_ERROR_CANCELLED: c_int = 15;
 /// A bug inside the library, caught at its boundary.
 pub const QED_ERROR_INTERNAL: c_int = 16;
+/// It cannot be done now: a queue is full, the disk is quiesced, something still uses it.
+pub const QED_ERROR_BUSY: c_int = 17;
 
 /// The text of the error that this thread's last libqed call returned: one sentence that begins
 /// with the function's name; "" where that call succeeded. Never NULL.
@@ -118,7 +120,7 @@ fn number(kind: ErrorKind) -> c_int {
     place.map_or(QED_ERROR_INTERNAL, |(_, number)| number)
 }
 
-const NAMES: [(c_int, &std::ffi::CStr); 17] = [
+const NAMES: [(c_int, &std::ffi::CStr); 18] = [
     (QED_ERROR_NONE, c"none"),
     (QED_ERROR_IO, c"io"),
     (QED_ERROR_CORRUPT, c"corrupt"),
@@ -136,6 +138,7 @@ const NAMES: [(c_int, &std::ffi::CStr); 17] = [
     (QED_ERROR_DAMAGED, c"damaged"),
     (QED_ERROR_CANCELLED, c"cancelled"),
     (QED_ERROR_INTERNAL, c"internal"),
+    (QED_ERROR_BUSY, c"busy"),
 ];
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! libqed's engine: QED disk images that are never dirty after a crash.
 //!
 //! Layers, left to right; each uses only what stands left of it (`docs/architecture.md`):
-//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> ops -> crash`.
+//! `error, addr, sync -> format -> storage -> source -> meta -> image -> chain -> queue -> ops ->
+//! crash`.
 
 pub mod addr;
 mod chain;
@@ -12,6 +13,7 @@ pub mod format;
 pub mod image;
 pub mod meta;
 mod ops;
+mod queue;
 pub mod source;
 pub mod storage;
 mod sync;
@@ -32,7 +34,9 @@ pub use ops::bench;
 pub use ops::{
     CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
     ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
-    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, check, check_file,
-    check_storage, compare, convert, create, create_file, format_storage, layout, parse_size,
+    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, check,
+    check_file, check_storage, compare, convert, create, create_file, format_storage, layout,
+    parse_size,
 };
+pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -15,8 +15,12 @@ mod options;
 mod policy;
 mod probe;
 pub mod qcow2;
+mod quiesce;
 mod raw;
+mod recipe;
+mod resize;
 mod resolve;
+mod running;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
 

@@ -1,7 +1,7 @@
 //! A raw file as a disk: its bytes are the guest's.
 //!
-//! As long as its file was when it was opened or resized, in any number of bytes. A failed sync latches it as
-//! it latches an image: no later flush claims that what was lost is stable.
+//! As long as its file was when it was opened or resized, in any number of bytes. A failed sync
+//! latches it as it latches an image: no later flush claims that what was lost is stable.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use super::disk::DiskInfo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{DetectZeroes, DiscardMode, Flags, ImageSettings, ResizeOptions};
-use crate::meta::plan::grace::Grace;
 use crate::source::{Extent, ExtentKind, Format, Source, all_zero, check_range};
 use crate::storage::{Latch, Storage, WriteFlags, write_zeroes};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -20,8 +19,6 @@ use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 pub(crate) struct RawDisk {
     storage: Latch,
     size: AtomicU64,
-    /// Requests in flight: who shrinks the disk waits for them.
-    grace: Box<Grace>,
     settings: ImageSettings,
     path: Option<PathBuf>,
 }
@@ -38,13 +35,9 @@ impl RawDisk {
     ) -> Result<Self> {
         let storage = Latch::new(storage);
         let path = path.map(Path::to_path_buf);
-        let disk = Self { storage, size: AtomicU64::new(0), grace: Box::default(), settings, path };
+        let disk = Self { storage, size: AtomicU64::new(0), settings, path };
         disk.size.store(disk.file_length()?, SeqCst);
         Ok(disk)
-    }
-
-    pub(crate) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -56,7 +49,6 @@ impl RawDisk {
     }
 
     pub(crate) fn preadv(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<()> {
-        let _request = self.grace.enter();
         self.check_range(offset, buffers.iter().map(|buffer| buffer.len()))?;
         let read = self.storage.read(buffers, offset);
         read.map_err(|error| self.failed("reading data", offset, error))
@@ -64,7 +56,6 @@ impl RawDisk {
 
     pub(crate) fn pwritev(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {
         flags.check(Flags::FUA, "a write").map_err(|error| self.named(error))?;
-        let _request = self.grace.enter();
         let length = self.check_range(offset, buffers.iter().map(|buffer| buffer.len()))?;
         let detect = self.settings.detect_zeroes;
         if detect != DetectZeroes::Off && buffers.iter().all(|buffer| all_zero(buffer)) {
@@ -80,7 +71,6 @@ impl RawDisk {
     pub(crate) fn write_zeroes(&self, offset: u64, length: u64, flags: Flags) -> Result<()> {
         let allowed = Flags::FUA | Flags::MAY_UNMAP | Flags::NO_FALLBACK;
         flags.check(allowed, "a write of zeroes").map_err(|error| self.named(error))?;
-        let _request = self.grace.enter();
         self.check_length(offset, length)?;
         self.check_writable()?;
         let zeroed = self.zero(offset, length, flags);
@@ -89,7 +79,6 @@ impl RawDisk {
     }
 
     pub(crate) fn discard(&self, offset: u64, length: u64) -> Result<()> {
-        let _request = self.grace.enter();
         self.check_length(offset, length)?;
         self.check_writable()?;
         if self.settings.discard == DiscardMode::Ignore || length == 0 {
@@ -110,20 +99,12 @@ impl RawDisk {
         synced.map_err(|error| self.named(Error::io("syncing the file", error)))
     }
 
-    /// As [`Image::resize`](crate::Image::resize), in any number of bytes.
+    /// As [`Image::resize`](crate::Image::resize), in any number of bytes. No other call runs.
     pub(crate) fn resize(&self, size: u64, options: ResizeOptions) -> Result<()> {
         self.check_writable()?;
-        let before = self.size();
-        options.check(before, size).map_err(|error| self.named(error))?;
-        if size < before {
-            self.size.store(size, SeqCst);
-            self.grace.wait_for_requests();
-        }
+        options.check(self.size(), size).map_err(|error| self.named(error))?;
         let set = self.storage.set_len(size);
-        if let Err(error) = set {
-            self.size.store(before, SeqCst);
-            return Err(self.failed("setting the file's length", size, error));
-        }
+        set.map_err(|error| self.failed("setting the file's length", size, error))?;
         self.size.store(size, SeqCst);
         self.flush()
     }

@@ -52,11 +52,13 @@ pub enum ErrorKind {
     Cancelled,
     /// A bug inside the library, caught at its boundary.
     Internal,
+    /// It cannot be done now: a queue is full, the disk is quiesced, something still uses it.
+    Busy,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of the C codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Io,
         Self::Corrupt,
         Self::Unsupported,
@@ -73,6 +75,7 @@ impl ErrorKind {
         Self::Damaged,
         Self::Cancelled,
         Self::Internal,
+        Self::Busy,
     ];
 
     /// The kind's stable name, as Python shows it.
@@ -95,6 +98,7 @@ impl ErrorKind {
             Self::Damaged => "damaged",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
+            Self::Busy => "busy",
         }
     }
 
@@ -113,6 +117,7 @@ impl ErrorKind {
             Self::NotFound => libc::ENOENT,
             Self::AlreadyExists => libc::EEXIST,
             Self::Cancelled => libc::ECANCELED,
+            Self::Busy => libc::EBUSY,
         }
     }
 }

@@ -100,7 +100,7 @@ impl Image {
         let mut stream = Stream::new(&buffers);
         let mut plan = resizing.plan_write(offset, length)?;
         plan.begin_moving();
-        for segment in &plan.segments {
+        for segment in plan.segments.iter() {
             self.write_segment(segment, &mut stream, false)?;
         }
         plan.publish();

@@ -93,7 +93,7 @@ impl Image {
             if plan.clusters == 0 {
                 break;
             }
-            for segment in &plan.segments {
+            for segment in plan.segments.iter() {
                 self.zero_in_place(*segment, flags)?;
             }
             if !plan.segments.is_empty() {

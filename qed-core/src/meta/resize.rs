@@ -63,7 +63,7 @@ impl Meta {
         let claimed = self.claims.take([Claim::Size]);
         let from = self.image_size();
         if size > from {
-            self.l1.cover(&*self.storage, size, self.space.usable())?;
+            self.find_tables(size)?;
         }
         Ok(Resizing { meta: self, from, to: size, _claimed: claimed })
     }

@@ -4,12 +4,16 @@
 //! debug builds check (`docs/concurrency.md`). With the feature `shuttle` the same types run under
 //! a scheduler that explores interleavings, so that small protocols can be model-checked.
 
+mod lanes;
 mod rank;
 #[allow(unsafe_code)]
 mod signals;
+mod turnstile;
 
+pub(crate) use lanes::lane_of_thread;
 pub(crate) use rank::Rank;
 pub(crate) use signals::without_signals;
+pub(crate) use turnstile::{Passage, Turnstile};
 
 use rank::Held;
 use std::ops::{Deref, DerefMut};
@@ -61,6 +65,19 @@ pub(crate) fn spawn_scoped<'scope>(
 ) -> std::io::Result<()> {
     without_signals(|| scope.spawn(work));
     Ok(())
+}
+
+/// A value on cache lines of its own, so that its changes do not slow down who reads its
+/// neighbours.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Apart<T>(pub(crate) T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }
 
 /// A mutual exclusion lock with a rank.

@@ -6,15 +6,21 @@
 pub(crate) enum Rank {
     /// What the workers of a whole-disk operation share: its next piece, its turns, its outcome.
     Work,
+    /// A queue's requests on their way: jobs, what is done, what is in its ring.
+    Queue,
+    /// Quiescing a disk, and what is needed to open it again.
+    Quiesce,
+    /// Waiting at a turnstile.
+    Turnstile,
     /// The gate before the session's first change.
     Session,
     /// The file's growth: one `set_len` at a time.
     Extend,
     /// Guest clusters whose mapping is being changed.
     Claims,
-    /// A shard of the slice cache.
+    /// The lines of one set of the slice cache.
     Cache,
-    /// A slice that is being read.
+    /// A slice of the L1 table that is being read.
     Loading,
     /// The versions of one slice's entries.
     Slice,

@@ -5,14 +5,14 @@ use std::path::Path;
 
 /// Layers of `qed-core/src`, each using only those before it (`docs/architecture.md`).
 const LAYERS: [&str; 12] = [
-    "error", "addr", "sync", "format", "storage", "source", "meta", "image", "chain", "ops",
-    "queue", "crash",
+    "error", "addr", "sync", "format", "storage", "source", "meta", "image", "chain", "queue",
+    "ops", "crash",
 ];
 
 /// The only files that may say `unsafe`: aligned buffers, system calls, the io_uring engine, a
 /// trait that declares its methods so, the C boundary, Python's buffers. A file that is listed and
 /// does not say it is an offence as well.
-const UNSAFE_FILES: [&str; 22] = [
+const UNSAFE_FILES: [&str; 24] = [
     "qed-capi/src/arguments.rs",
     "qed-capi/src/backing.rs",
     "qed-capi/src/convert.rs",
@@ -30,6 +30,8 @@ const UNSAFE_FILES: [&str; 22] = [
     "qed-capi/src/version.rs",
     "qed-core/src/chain/qcow2/adapter.rs",
     "qed-core/src/chain/sys.rs",
+    "qed-core/src/queue/buffers.rs",
+    "qed-core/src/queue/event.rs",
     "qed-core/src/storage/aligned.rs",
     "qed-core/src/storage/sys.rs",
     "qed-core/src/sync/signals.rs",

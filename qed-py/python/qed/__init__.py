@@ -13,6 +13,7 @@ import os as _os
 from qed import _qed
 from qed._bench import BenchResult, Latency, bench
 from qed._errors import (
+    BusyError,
     CancelledError,
     CorruptError,
     DamagedError,
@@ -39,6 +40,7 @@ __version__ = _qed.__version__
 
 __all__ = [
     "BenchResult",
+    "BusyError",
     "CancelledError",
     "CheckReport",
     "Comparison",

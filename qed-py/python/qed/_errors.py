@@ -130,6 +130,12 @@ class InternalError(Error):
     kind = "internal"
 
 
+class BusyError(Error, BlockingIOError):
+    """It cannot be done now: a queue is full, the disk is quiesced, something still uses it."""
+
+    kind = "busy"
+
+
 _CLASSES: dict[str, type[Error]] = {
     cls.kind: cls
     for cls in (
@@ -149,6 +155,7 @@ _CLASSES: dict[str, type[Error]] = {
         DamagedError,
         CancelledError,
         InternalError,
+        BusyError,
     )
 }
 

@@ -6,9 +6,9 @@ use crate::crash::guest::Wrong;
 use crate::crash::recording::Writer;
 use crate::source::Format;
 
-/// The header is what it was but for the disk's size, every entry is aligned, inside the file and referenced once, and no
-/// metadata is named as data. NEED_CHECK never comes in an image of libqed's; where another program
-/// set it, data entries may dangle.
+/// The header is what it was but for the disk's size, every entry is aligned, inside the file and
+/// referenced once, and no metadata is named as data. NEED_CHECK never comes in an image of
+/// libqed's; where another program set it, data entries may dangle.
 #[derive(Clone, Copy, Debug)]
 pub struct Structure;
 
@@ -31,7 +31,8 @@ impl Oracle for Structure {
     }
 }
 
-/// The disk has a size that it was given; what was stable reads back; what was not reads, sector by sector, as old or new.
+/// The disk has a size that it was given; what was stable reads back; what was not reads, sector by
+/// sector, as old or new.
 #[derive(Clone, Copy, Debug)]
 pub struct Durable;
 

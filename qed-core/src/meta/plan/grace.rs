@@ -11,11 +11,10 @@
 //! 2. A request in flight since `e` therefore holds the epoch at `e + 1` or less.
 //! 3. So at epoch `r + 2` every request that can have seen the cluster has left.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use crate::sync::{Condvar, Mutex, Rank};
+use crate::sync::{Condvar, Mutex, Rank, lane_of_thread};
 
 /// How long nobody waits for requests without looking whether they have left.
 const TICK: Duration = Duration::from_millis(1);
@@ -51,21 +50,15 @@ impl Drop for Request<'_> {
     }
 }
 
-impl Default for Grace {
-    fn default() -> Self {
-        Self { epoch: AtomicU64::new(2), shards: Default::default() }
-    }
-}
-
 impl Grace {
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self { epoch: AtomicU64::new(2), shards: Default::default() }
     }
 
     /// A request begins; tables it reads from here on name clusters that stay its own till it
     /// leaves.
     pub(crate) fn enter(&self) -> Request<'_> {
-        let shard = &self.shards[shard_of_thread()];
+        let shard = &self.shards[lane_of_thread() % SHARDS];
         loop {
             let epoch = self.epoch.load(SeqCst);
             let counter = &shard.active[parity(epoch)];
@@ -118,19 +111,6 @@ impl Grace {
 
 fn parity(epoch: u64) -> usize {
     usize::from(epoch % 2 == 1)
-}
-
-fn shard_of_thread() -> usize {
-    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    MINE.with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, SeqCst) % SHARDS);
-        }
-        mine.get()
-    })
 }
 
 #[cfg(test)]

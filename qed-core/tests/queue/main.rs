@@ -1,0 +1,6 @@
+//! Queues: what holds of each engine, and what holds of requests beside each other.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
+
+mod conformance;
+mod rig;
