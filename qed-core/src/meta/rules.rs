@@ -108,12 +108,16 @@ pub enum Rule {
     ShrinkClearsBeyond,
     /// C18: shrinking waits for requests that may lie beyond the end.
     ShrinkWaits,
+    /// C12a: a repair does not change a table that is claimed as data.
+    ClaimedTablesStay,
+    /// C12: a repair takes no new space that a bad entry points to.
+    NewSpaceIsNotNamed,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -165,6 +169,8 @@ impl Rule {
         Self::GrowClearsBeyond,
         Self::ShrinkClearsBeyond,
         Self::ShrinkWaits,
+        Self::ClaimedTablesStay,
+        Self::NewSpaceIsNotNamed,
     ];
 }
 
