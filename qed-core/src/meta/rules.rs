@@ -108,6 +108,14 @@ pub enum Rule {
     MovedTableIsOrdered,
     /// C11: while either table may be named, no entry is written into one of them.
     TableHoldsWrites,
+    /// C18: what lies beyond the end is stable before the size changes.
+    BeyondBeforeSize,
+    /// C18: growing clears what lies beyond the end.
+    GrowClearsBeyond,
+    /// C18: shrinking frees what lies beyond the end.
+    ShrinkClearsBeyond,
+    /// C18: shrinking waits for requests that may lie beyond the end.
+    ShrinkWaits,
     /// C12a: a repair does not change a table that is claimed as data.
     ClaimedTablesStay,
     /// C12: a repair takes no new space that a bad entry points to.
@@ -117,7 +125,7 @@ pub enum Rule {
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 57] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -169,6 +177,10 @@ impl Rule {
         Self::MoveAwaitsWriters,
         Self::MovedTableIsOrdered,
         Self::TableHoldsWrites,
+        Self::BeyondBeforeSize,
+        Self::GrowClearsBeyond,
+        Self::ShrinkClearsBeyond,
+        Self::ShrinkWaits,
         Self::ClaimedTablesStay,
         Self::NewSpaceIsNotNamed,
     ];

@@ -57,7 +57,7 @@ impl Meta {
 
     /// Entries of the L1 table that the image uses.
     pub(crate) fn l1_entries(&self) -> u64 {
-        self.geometry.l1_entries_for(self.image_size)
+        self.geometry.l1_entries_for(self.image_size())
     }
 
     /// Where table `index` stands.
