@@ -1,6 +1,7 @@
 //! Compaction: what it promises of a quiet image, and what of one in use.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::field_reassign_with_default)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
