@@ -49,6 +49,11 @@ impl Refs {
         self.chunk(cluster / CHUNK_CLUSTERS).is_some_and(|chunk| chunk[word] & bit != 0)
     }
 
+    /// The set for many questions about clusters that lie near each other.
+    pub(crate) fn probe(&self) -> Probe<'_> {
+        Probe { refs: self, found: None }
+    }
+
     /// Clusters in the set.
     pub(crate) fn count(&self) -> u64 {
         self.count
@@ -83,6 +88,26 @@ impl Refs {
         };
         self.last = Some((number, at));
         &mut self.chunks[at]
+    }
+}
+
+/// See [`Refs::probe`].
+pub(crate) struct Probe<'a> {
+    refs: &'a Refs,
+    /// The number of the chunk looked at last, and the chunk.
+    found: Option<(u64, Option<&'a Chunk>)>,
+}
+
+impl Probe<'_> {
+    pub(crate) fn contains(&mut self, cluster: u64) -> bool {
+        let number = cluster / CHUNK_CLUSTERS;
+        let chunk = match self.found {
+            Some((last, chunk)) if last == number => chunk,
+            _ => self.refs.chunk(number),
+        };
+        self.found = Some((number, chunk));
+        let (word, bit) = place(cluster);
+        chunk.is_some_and(|chunk| chunk[word] & bit != 0)
     }
 }
 
