@@ -99,7 +99,7 @@ impl Lane for NoteLane<'_> {
         self.turn += 1;
         let newest = self.under_way.len() - 1;
         let (user_data, request, mut buffers) =
-            self.under_way.remove(if self.turn % 2 == 0 { 0 } else { newest });
+            self.under_way.remove(if self.turn.is_multiple_of(2) { 0 } else { newest });
         state.running -= 1;
         state.events.push((false, request));
         let failed = self.notes.fail_at == Some(request.offset);
