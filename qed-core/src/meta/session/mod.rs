@@ -255,7 +255,7 @@ impl Meta {
         let length_at_open = self.length_at_open;
         let header = self.header.get();
         let mut suspects = 0;
-        let mut go_on = || self.background.go_on();
+        let mut go_on = |_, _| self.background.go_on();
         let mut visit = |bad: BadEntry| {
             // The session's own new clusters lie past the end found at open: they only look
             // dangling.
