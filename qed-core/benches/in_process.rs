@@ -145,7 +145,7 @@ fn checking(path: &Path) -> Outcome<f64> {
     let begun = Instant::now();
     let report = qed_core::check(path, &options(CacheMode::Writeback))?;
     let time = begun.elapsed();
-    if !report.corruptions.is_empty() {
+    if report.corruptions + report.check_errors > 0 {
         return Err("the image is not sound".into());
     }
     Ok(time.as_secs_f64() * 1e3)
