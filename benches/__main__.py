@@ -44,7 +44,7 @@ def main() -> int:
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="qed-bench-", dir=given.folder) as name:
         folder = Path(name)
-        bench = Bench(folder, given.pairs, programs.build(folder))
+        bench = Bench(folder, given.pairs, programs.build(folder, wanted))
         for row in wanted:
             started = time.monotonic()
             for result in ROWS[row](bench):

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from benches.model import Bench
 ROOT = Path(__file__).parent.parent
 
 
-def build(folder: Path) -> dict[str, Path]:
-    """Build them, optimised, and return where they are."""
-    return {"in_process": _in_process(), "reads": _reads(folder)}
+def build(folder: Path, rows: Iterable[str]) -> dict[str, Path]:
+    """Build what these rows need, optimised, and return where it is."""
+    found = {"in_process": _in_process()}
+    return found | ({"reads": _reads(folder)} if "P13" in rows else {})
 
 
 def number(bench: Bench, program: str, *words: str) -> float:

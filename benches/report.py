@@ -6,6 +6,7 @@ from pathlib import Path
 from benches.model import Counts, Figure, Result
 
 _BEGIN, _END = "<!-- made by make bench -->", "<!-- end -->"
+_PICTURE = "![Time of each kind of work beside a raw file](benchmarks.svg)"
 _KINDS = {
     "io": {"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "io_uring_enter"},
     "sync": {"fdatasync", "fsync", "sync_file_range"},
@@ -17,7 +18,7 @@ _NUMBERS = ("row", "work", "beside", "theirs", "ours", "ratio", "goal", "met")
 def markdown(results: Iterable[Result], machine: str, pairs: int) -> str:
     """Return the tables of a run."""
     results = list(results)
-    lines = [f"{machine} {pairs} pairs.", "", _head(*_NUMBERS)]
+    lines = [f"{machine} {pairs} pairs.", "", _PICTURE, "", _head(*_NUMBERS)]
     lines += [_line(figure) for result in results for figure in result.figures]
     counted = [count for result in results for count in result.counts]
     if counted:

@@ -1,8 +1,8 @@
 //! Figures that are taken inside one process: what an open, a blocking call, a queue's request and
 //! an open image cost. `make bench` runs it and puts its numbers beside those of others.
 //!
-//! `in_process WORK ARGUMENTS...` does one piece of work and prints one number. The work is named in
-//! [`main`]; reads are of blocks in an order far from the disk's.
+//! `in_process WORK ARGUMENTS...` does one piece of work and prints one number. The work is named
+//! in [`main`]; reads are of blocks in an order far from the disk's.
 
 #[path = "in_process/frozen.rs"]
 mod frozen;

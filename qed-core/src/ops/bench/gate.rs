@@ -1,9 +1,9 @@
 //! Hands out a plan's steps to the streams of a run, and keeps the plan's order.
 //!
 //! Where the plan has no order, each stream takes every n-th step: streams share nothing that is
-//! written. Otherwise steps begin in the order of the plan, from one line: a step that must wait for
-//! others holds up what is behind it. No stream waits here while requests of its own are under way:
-//! it fetches their completions, whose end may be what the line waits for.
+//! written. Otherwise steps begin in the order of the plan, from one line: a step that must wait
+//! for others holds up what is behind it. No stream waits here while requests of its own are under
+//! way: it fetches their completions, whose end may be what the line waits for.
 
 use super::plan::{Order, Plan, Request};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -16,8 +16,8 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Memory for `most` requests at once. Where all requests are equally long, the buffers are made
-    /// and touched now: a page fault is no part of a request.
+    /// Memory for `most` requests at once. Where all requests are equally long, the buffers are
+    /// made and touched now: a page fault is no part of a request.
     pub(super) fn new(plan: &Plan, pattern: u8, most: usize) -> Result<Self> {
         let mut memory = Self { pattern, most, to_read: Vec::new(), to_write: Vec::new() };
         if let Some(request) = plan.only_shape() {

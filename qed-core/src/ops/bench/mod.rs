@@ -1,8 +1,8 @@
 //! Benchmarks: a list of requests, sent to a disk with so many in flight, and timed one by one.
 //!
 //! Three parts that know little of each other: a [`Plan`] says what is sent and in which order it
-//! must be, streams send it (`streams.rs`), a [`Report`] says how long it took. A stream is a thread
-//! with a queue of its own, so that what a benchmark measures is what a program with queues gets.
+//! must be, streams send it (`streams.rs`), a [`Report`] says how long it took. A stream is a
+//! thread with a queue of its own: what is measured is what a program with queues gets.
 
 mod gate;
 mod histogram;
@@ -82,8 +82,8 @@ impl Settings {
         let depth = usize::try_from(depth).unwrap_or(usize::MAX);
         if memory > MAX_MEMORY {
             return Err(Error::invalid(format!(
-                "{streams} streams of {depth} requests of up to {longest} bytes need {memory} bytes \
-                 of memory, at most {MAX_MEMORY}"
+                "{streams} streams of {depth} requests of up to {longest} bytes need {memory} \
+                 bytes of memory, at most {MAX_MEMORY}"
             )));
         }
         Ok(Shape { streams, depth })
