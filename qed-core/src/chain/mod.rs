@@ -18,6 +18,7 @@ pub mod qcow2;
 mod quiesce;
 mod raw;
 mod recipe;
+mod resize;
 mod resolve;
 mod running;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
