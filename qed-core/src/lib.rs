@@ -27,14 +27,19 @@ pub use chain::{
 pub use error::{Corruption, Error, ErrorKind, Result};
 pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
+    ResizeOptions,
 };
 pub use meta::{Rule, Rules, Trust};
 pub use ops::bench;
 pub use ops::{
-    CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
-    ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
-    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, check,
-    check_file, check_storage, compare, convert, create, create_file, format_storage, layout,
+    CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
+    check_storage_with, check_with, undo_repair, undo_repair_file,
+};
+pub use ops::{
+    CompactOptions, CompactReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan,
+    ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS,
+    Difference, Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay,
+    compact, compact_image, compare, convert, create, create_file, format_storage, layout,
     parse_size,
 };
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};

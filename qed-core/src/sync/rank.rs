@@ -44,6 +44,8 @@ pub(crate) enum Rank {
     Qcow2Order,
     /// Where a qcow2 image's tables stand, and how long its file is.
     Qcow2Layout,
+    /// What a repair has kept of what it overwrites.
+    Journal,
     /// Locks inside a storage.
     Storage,
 }
