@@ -3,8 +3,9 @@
 //!
 //! `cargo bench -p qed-core --bench scaling` prints requests a second, how many times those of one
 //! thread that is, and the processor's time for a request in nanoseconds, which other processes
-//! disturb less: where threads share nothing it stays the same. Each keeps to clusters of its own. `QED_BENCH_REQUESTS` says how many
-//! requests a thread makes (default 400,000), `QED_BENCH_THREADS` the most threads (default 8).
+//! disturb less: where threads share nothing it stays the same. Each keeps to clusters of its own.
+//! `QED_BENCH_REQUESTS` says how many requests a thread makes (default 400,000),
+//! `QED_BENCH_THREADS` the most threads (default 8).
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};

@@ -56,7 +56,8 @@ pub struct CreateOptions {
 
 /// Creates an image at `path`. It appears there whole; on failure nothing does, and a file that was
 /// to be replaced stays. When this returns, image and name are stable, unless the cache mode is
-/// [`CacheMode::Unsafe`]: that takes two syncs, of the file before it is named and of its directory.
+/// [`CacheMode::Unsafe`]: that takes two syncs, of the file before it is named and of its
+/// directory.
 ///
 /// With [`CreateOptions::overwrite`] a symbolic link is followed, and the file it leads to is
 /// replaced by a new one with the same owner and permissions.
