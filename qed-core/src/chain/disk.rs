@@ -22,7 +22,7 @@ use crate::storage::Storage;
 /// An open disk. Every method may be called from any number of threads at once.
 #[derive(Debug)]
 pub struct Disk {
-    driver: Driver,
+    pub(super) driver: Driver,
     layers: Vec<LayerName>,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -292,7 +292,7 @@ impl Disk {
         check_range(self.size(), offset, length).map_err(|error| self.named(error))
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         match self.path() {
             Some(path) => error.in_file(path),
             None => error,

@@ -17,6 +17,7 @@ mod probe;
 pub mod qcow2;
 mod raw;
 mod resolve;
+mod straight;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
 
@@ -30,3 +31,4 @@ pub use policy::{AskBacking, BackingPolicy, BackingRequest, BackingSource};
 pub(crate) use probe::probe_storage;
 pub use probe::{probe, probe_file};
 pub(crate) use resolve::directory_of;
+pub(crate) use straight::Begun;

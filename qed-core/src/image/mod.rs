@@ -8,6 +8,7 @@ mod flags;
 mod info;
 mod options;
 mod read;
+mod straight;
 mod write;
 mod zero;
 
@@ -20,6 +21,7 @@ pub(crate) use info::{read_backing_info, read_header};
 pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
+pub(crate) use straight::{Begun, Forced, Piece};
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;

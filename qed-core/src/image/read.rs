@@ -38,7 +38,11 @@ impl Image {
         Ok(())
     }
 
-    fn read_segment(&self, segment: Segment, parts: &mut [IoSliceMut<'_>]) -> Result<()> {
+    pub(super) fn read_segment(
+        &self,
+        segment: Segment,
+        parts: &mut [IoSliceMut<'_>],
+    ) -> Result<()> {
         match segment.place {
             Place::Zero => parts.iter_mut().for_each(|part| part.fill(0)),
             Place::File(file) => {

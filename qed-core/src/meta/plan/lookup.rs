@@ -34,7 +34,7 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 pub(crate) struct ReadPlan<'a> {
     pub(crate) segments: Vec<Segment>,
-    _request: Request<'a>,
+    pub(super) request: Request<'a>,
 }
 
 impl Meta {
@@ -52,7 +52,7 @@ impl Meta {
             at += segment.length;
             extend_or_push(&mut segments, segment);
         }
-        Ok(ReadPlan { segments, _request: request })
+        Ok(ReadPlan { segments, request })
     }
 
     /// The first run of one place in the `length` bytes at `offset`; it ends at a slice at the

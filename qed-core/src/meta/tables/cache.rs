@@ -82,6 +82,12 @@ impl Cache {
         Ok(slice)
     }
 
+    /// Whether slice `number` is in memory.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        let map = self.shards[shard_of(number)].read();
+        map.get(&number).is_some_and(|slot| slot.slice.get().is_some())
+    }
+
     fn slot(&self, number: u64) -> Arc<Slot> {
         let shard = &self.shards[shard_of(number)];
         if let Some(slot) = shard.read().get(&number) {
