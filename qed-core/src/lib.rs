@@ -33,8 +33,9 @@ pub use ops::bench;
 pub use ops::{
     CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
     ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
-    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, check, check_file,
-    check_storage, compare, convert, create, create_file, format_storage, layout, parse_size,
+    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, check,
+    check_file, check_storage, compare, convert, create, create_file, format_storage, layout,
+    parse_size,
 };
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

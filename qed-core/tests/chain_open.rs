@@ -342,7 +342,7 @@ fn looking_opens_no_backing_file() {
     let options = with_policy(BackingPolicy::Follow);
     let by_path = inspect(at("top.qed"), &options).unwrap();
     let by_file = inspect_file(File::open(at("top.qed")).unwrap(), &options).unwrap();
-    assert_eq!(by_path.path(), Some(&*at("top.qed")));
+    assert_eq!(by_path.path(), Some(at("top.qed")));
     assert_eq!(by_file.path(), None);
     for layer in [by_path, by_file] {
         let info = layer.info().unwrap();

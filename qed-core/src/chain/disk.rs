@@ -1,8 +1,8 @@
 //! A disk in any format: what the faces hold.
 //!
-//! Every format offers the same calls under the same names; this passes them on. The QED image
-//! behind a disk is the engine itself, and what only the engine has is reached through
-//! [`Disk::image`].
+//! Every format offers the same calls under the same names; this passes them on. A call passes the
+//! disk's turnstile first, so that the disk can be closed and opened again, or put under an
+//! overlay, while others use it.
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
@@ -12,38 +12,38 @@ use std::sync::Arc;
 use super::observe::{GuestCall, Observer, observe};
 use super::open::open_chain;
 use super::options::OpenOptions;
-use super::qcow2::{Qcow2Disk, Qcow2Info};
-use super::raw::RawDisk;
+use super::qcow2::Qcow2Info;
+use super::quiesce::Rest;
+use super::recipe::{Kept, Recipe};
+use super::running::{Driver, Running, closed};
 use crate::error::{Error, Result};
 use crate::image::{BackingInfo, Flags, Image, ImageSettings, Info};
 use crate::source::{Extent, Extents, Format, Source, Target, check_range};
 use crate::storage::Storage;
+use crate::sync::Turnstile;
+use arc_swap::ArcSwap;
 
 /// An open disk. Every method may be called from any number of threads at once.
 #[derive(Debug)]
 pub struct Disk {
-    pub(super) driver: Driver,
-    layers: Vec<LayerName>,
+    pub(super) running: ArcSwap<Running>,
+    /// What every call passes that needs the driver.
+    pub(super) turnstile: Turnstile,
+    pub(super) rest: Rest,
     observer: Option<Arc<dyn Observer>>,
-}
-
-/// The formats behind a [`Disk`].
-#[derive(Debug)]
-pub(super) enum Driver {
-    Qed(Image),
-    Qcow2(Qcow2Disk),
-    Raw(RawDisk),
 }
 
 /// Passes a call on to whatever format it is.
 macro_rules! pass {
-    ($disk:expr, $inner:ident => $call:expr) => {
-        match &$disk.driver {
+    ($disk:expr, $inner:ident => $call:expr) => {{
+        let _inside = $disk.enter()?;
+        match &$disk.running.load().driver {
             Driver::Qed($inner) => $call,
             Driver::Qcow2($inner) => $call,
             Driver::Raw($inner) => $call,
+            Driver::Closed(why) => Err($disk.named(closed(why))),
         }
-    };
+    }};
 }
 
 /// One file of an open chain.
@@ -109,12 +109,17 @@ impl Disk {
         below: Option<Arc<dyn Source>>,
         settings: ImageSettings,
     ) -> Result<Self> {
-        let driver = super::link::driver(storage, format, below, settings, None)?;
-        Ok(Self::new(driver, vec![LayerName { path: None, format }]))
+        let recipe = Recipe::Storage { format, below, settings };
+        Ok(Self::new(recipe.open(&Kept::Storage(storage))?).reopened_by(recipe))
     }
 
-    pub(super) fn new(driver: Driver, layers: Vec<LayerName>) -> Self {
-        Self { driver, layers, observer: None }
+    pub(super) fn new(running: Running) -> Self {
+        let (turnstile, rest) = (Turnstile::new(), Rest::new());
+        Self { running: ArcSwap::from_pointee(running), turnstile, rest, observer: None }
+    }
+
+    pub(super) fn reopened_by(self, recipe: Recipe) -> Self {
+        Self { rest: self.rest.with(recipe), ..self }
     }
 
     pub(super) fn observed_by(self, observer: Option<Arc<dyn Observer>>) -> Self {
@@ -128,51 +133,38 @@ impl Disk {
     /// Guest bytes of the disk.
     #[must_use]
     pub fn size(&self) -> u64 {
-        pass!(self, disk => disk.size())
+        self.running.load().size()
     }
 
     /// The format of the disk's own file.
     #[must_use]
     pub fn format(&self) -> Format {
-        match &self.driver {
-            Driver::Qed(_) => Format::Qed,
-            Driver::Qcow2(_) => Format::Qcow2,
-            Driver::Raw(_) => Format::Raw,
-        }
+        self.running.load().format()
     }
 
     /// The path the disk was opened by, where it was opened by one.
     #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        pass!(self, disk => disk.path())
+    pub fn path(&self) -> Option<PathBuf> {
+        self.running.load().path()
     }
 
     /// Whether the disk was opened read-only.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        pass!(self, disk => disk.is_read_only())
-    }
-
-    /// The engine, where the disk is a QED image.
-    #[must_use]
-    pub fn image(&self) -> Option<&Image> {
-        match &self.driver {
-            Driver::Qed(image) => Some(image),
-            Driver::Qcow2(_) | Driver::Raw(_) => None,
-        }
+        self.running.load().facts.read_only
     }
 
     pub(super) fn into_image(self) -> Option<Image> {
-        match self.driver {
+        match Arc::into_inner(self.running.into_inner())?.driver {
             Driver::Qed(image) => Some(image),
-            Driver::Qcow2(_) | Driver::Raw(_) => None,
+            _ => None,
         }
     }
 
     /// The files of the chain, from the disk's own to the base.
     #[must_use]
-    pub fn layers(&self) -> &[LayerName] {
-        &self.layers
+    pub fn layers(&self) -> Vec<LayerName> {
+        self.running.load().facts.layers.clone()
     }
 
     /// As [`Image::pread`].
@@ -239,12 +231,10 @@ impl Disk {
     /// # Errors
     /// As there.
     pub fn close(self) -> Result<()> {
-        let Self { driver, observer, .. } = self;
-        observe(observer.as_deref(), GuestCall::Flush, || match driver {
-            Driver::Qed(image) => image.close(),
-            Driver::Qcow2(disk) => disk.close(),
-            Driver::Raw(disk) => disk.close(),
-        })
+        let Self { running, observer, .. } = self;
+        // Nobody else holds it: a call borrows the disk.
+        let Some(running) = Arc::into_inner(running.into_inner()) else { return Ok(()) };
+        observe(observer.as_deref(), GuestCall::Flush, || running.close())
     }
 
     /// The extents of `length` bytes at `offset` in the disk's own file alone.
@@ -276,15 +266,21 @@ impl Disk {
     /// # Errors
     /// The operating system could not tell about the file.
     pub fn info(&self) -> Result<DiskInfo> {
-        match &self.driver {
+        let _inside = self.enter()?;
+        match &self.running.load().driver {
             Driver::Qed(image) => Ok(image.info()?.into()),
             Driver::Qcow2(disk) => disk.info(),
             Driver::Raw(disk) => disk.info(),
+            Driver::Closed(why) => Err(self.named(closed(why))),
         }
     }
 
     /// Makes a call of the guest's, watched.
-    fn observe(&self, call: GuestCall<'_>, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub(super) fn observe(
+        &self,
+        call: GuestCall<'_>,
+        make: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         observe(self.observer.as_deref(), call, make)
     }
 
@@ -294,7 +290,7 @@ impl Disk {
 
     pub(super) fn named(&self, error: Error) -> Error {
         match self.path() {
-            Some(path) => error.in_file(path),
+            Some(path) => error.in_file(&path),
             None => error,
         }
     }
@@ -320,11 +316,7 @@ impl Target for Disk {
     }
 
     fn granule(&self) -> u64 {
-        match &self.driver {
-            Driver::Qed(image) => image.cluster_size(),
-            Driver::Qcow2(disk) => disk.cluster_size(),
-            Driver::Raw(_) => RAW_GRANULE,
-        }
+        self.running.load().facts.granule
     }
 
     fn write(&self, buffer: &[u8], offset: u64) -> Result<()> {
@@ -339,9 +331,6 @@ impl Target for Disk {
         Disk::flush(self)
     }
 }
-
-/// The blocks in which most file systems keep a raw file.
-const RAW_GRANULE: u64 = 4096;
 
 impl From<Info> for DiskInfo {
     fn from(info: Info) -> Self {

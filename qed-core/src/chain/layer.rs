@@ -4,7 +4,7 @@
 //! those of a reader that needs nothing but an unchanging file (F7).
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, DiskInfo};
 use super::file::{Access, open_path};
@@ -47,7 +47,7 @@ impl Layer {
 
     /// The path it was opened by, where it was opened by one.
     #[must_use]
-    pub fn path(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<PathBuf> {
         self.disk.path()
     }
 }
@@ -78,5 +78,5 @@ fn look(file: File, path: Option<&Path>, options: &OpenOptions) -> Result<Layer>
     let settings = ImageSettings { read_only: true, background: false, ..options.image.clone() };
     let link = Link::top(file, whereabouts, Purpose::Look, options)?;
     let names = vec![link.name()];
-    Ok(Layer { disk: link.into_disk(None, names, settings)? })
+    Ok(Layer { disk: Disk::new(link.into_running(None, names, settings)?) })
 }

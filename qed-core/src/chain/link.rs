@@ -5,13 +5,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{Disk, Driver, LayerName};
+use super::disk::{Disk, LayerName};
 use super::file::{Access, FileId, check_file};
 use super::options::{LockMode, OpenOptions};
 use super::probe::probe_storage;
 use super::qcow2::{self, Qcow2Disk};
 use super::raw::RawDisk;
 use super::resolve::{Found, Whereabouts};
+use super::running::{Driver, Running};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{BackingInfo, CacheMode, Image, ImageSettings, read_backing_info};
 use crate::source::{Format, Source};
@@ -20,7 +21,8 @@ use crate::storage::{FileMode, FileStorage, ImageLock, Storage};
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) whereabouts: Whereabouts,
-    pub(super) id: FileId,
+    /// Which file it is, where that is known.
+    pub(super) id: Option<FileId>,
     /// What it names as its own backing file.
     pub(super) backing: Option<BackingInfo>,
     format: Format,
@@ -53,7 +55,7 @@ impl Link {
         if let Some(observer) = &options.observer {
             storage = observer.storage(storage)?;
         }
-        Self::new(whereabouts, id, options.format, storage)
+        Self::new(whereabouts, Some(id), options.format, storage)
     }
 
     /// A backing file, which the image above calls `said`. Without a word on its format the magic
@@ -73,12 +75,16 @@ impl Link {
             Some(format) => format,
             None => recognised(&*storage)?,
         };
-        Self::new(found.whereabouts, id, format, storage)
+        Self::new(found.whereabouts, Some(id), format, storage)
     }
 
-    fn new(
+    /// The disk itself, in `storage`.
+    ///
+    /// # Errors
+    /// Its header is broken, it cannot be read.
+    pub(super) fn new(
         whereabouts: Whereabouts,
-        id: FileId,
+        id: Option<FileId>,
         format: Format,
         storage: Arc<dyn Storage>,
     ) -> Result<Self> {
@@ -99,15 +105,15 @@ impl Link {
     ///
     /// # Errors
     /// What building it finds.
-    pub(super) fn into_disk(
+    pub(super) fn into_running(
         self,
         below: Option<Arc<dyn Source>>,
         names: Vec<LayerName>,
         settings: ImageSettings,
-    ) -> Result<Disk> {
+    ) -> Result<Running> {
         let path = self.whereabouts.path.as_deref();
-        let driver = driver(self.storage, self.format, below, settings, path)?;
-        Ok(Disk::new(driver, names))
+        let driver = driver(Arc::clone(&self.storage), self.format, below, settings, path)?;
+        Ok(Running::new(driver, names, self.storage))
     }
 }
 
@@ -152,9 +158,9 @@ pub(crate) fn open_new(
     settings: ImageSettings,
 ) -> Result<Disk> {
     let whereabouts = Whereabouts { path: Some(path.into()), ..Whereabouts::default() };
-    let link = Link::new(whereabouts, id, format, storage)?;
+    let link = Link::new(whereabouts, Some(id), format, storage)?;
     let name = link.name();
-    link.into_disk(below, vec![name], settings)
+    Ok(Disk::new(link.into_running(below, vec![name], settings)?))
 }
 
 /// How a file is used under a cache mode.

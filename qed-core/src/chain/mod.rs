@@ -15,8 +15,11 @@ mod options;
 mod policy;
 mod probe;
 pub mod qcow2;
+mod quiesce;
 mod raw;
+mod recipe;
 mod resolve;
+mod running;
 mod straight;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
@@ -31,4 +34,4 @@ pub use policy::{AskBacking, BackingPolicy, BackingRequest, BackingSource};
 pub(crate) use probe::probe_storage;
 pub use probe::{probe, probe_file};
 pub(crate) use resolve::directory_of;
-pub(crate) use straight::Begun;
+pub(crate) use straight::{Begun, FileKey};

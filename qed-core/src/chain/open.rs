@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use super::disk::Disk;
 use super::file::{Access, FileId, open_path};
-use super::link::{Link, Purpose};
+use super::link::Link;
 use super::options::{MAX_DEPTH, OpenOptions};
+use super::recipe::{Kept, Recipe};
 use super::resolve::{Resolver, Whereabouts};
+use super::running::Running;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Image, ImageSettings};
 use crate::source::Source;
@@ -76,14 +78,21 @@ pub(super) fn open_chain(file: File, path: Option<&Path>, options: &OpenOptions)
         let text = format!("max_depth is {}, and may be {MAX_DEPTH} at most", options.max_depth);
         return Err(Error::invalid(text));
     }
-    let whereabouts = Whereabouts { path: path.map(Path::to_path_buf), ..Whereabouts::default() };
-    let purpose = if options.image.read_only { Purpose::Read } else { Purpose::Write };
-    let top = Link::top(file, whereabouts, purpose, options)?;
+    let path = path.map(Path::to_path_buf);
+    let recipe = Recipe::File { path, options: options.clone(), base: None };
+    let disk = Disk::new(recipe.open(&Kept::File(Arc::new(file)))?);
+    Ok(disk.reopened_by(recipe).observed_by(options.observer.clone()))
+}
+
+/// The disk that `top` is, over what it names as its backing file.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_below(top: Link, options: &OpenOptions) -> Result<Running> {
     let below = collect(&top, options)?;
     let names = std::iter::once(&top).chain(&below).map(Link::name).collect();
     let below = build(below, options)?;
-    let disk = top.into_disk(below, names, options.image.clone())?;
-    Ok(disk.observed_by(options.observer.clone()))
+    top.into_running(below, names, options.image.clone())
 }
 
 /// The files below `top`, from its own backing file to the base.
@@ -118,7 +127,8 @@ fn next(
     let found = resolver.open(&above.whereabouts, backing, depth).map_err(named)?;
     let id = file_id(&found.file).map_err(named)?;
     // Before it is locked: our own lock would only say that the file is in use.
-    if let Some(earlier) = std::iter::once(top).chain(links).find(|earlier| earlier.id == id) {
+    if let Some(earlier) = std::iter::once(top).chain(links).find(|earlier| earlier.id == Some(id))
+    {
         return Err(named(names_itself(&found.whereabouts, &earlier.whereabouts)));
     }
     let whereabouts = found.whereabouts.clone();
@@ -150,8 +160,9 @@ fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Arc<dyn Sourc
     let mut below: Option<Arc<dyn Source>> = None;
     for link in links.into_iter().rev() {
         let whereabouts = link.whereabouts.clone();
-        let built = link.into_disk(below.take(), Vec::new(), settings.clone());
-        below = Some(Arc::new(built.map_err(|error| whereabouts.name(error))?));
+        let name = link.name();
+        let built = link.into_running(below.take(), vec![name], settings.clone());
+        below = Some(Arc::new(Disk::new(built.map_err(|error| whereabouts.name(error))?)));
     }
     Ok(below)
 }

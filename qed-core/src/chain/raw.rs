@@ -40,10 +40,6 @@ impl RawDisk {
         Ok(disk)
     }
 
-    pub(crate) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
-    }
-
     pub(crate) fn size(&self) -> u64 {
         self.size
     }

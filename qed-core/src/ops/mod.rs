@@ -7,6 +7,7 @@ mod convert;
 mod create;
 mod layout;
 mod options;
+mod overlay;
 mod size;
 mod work;
 
@@ -16,5 +17,6 @@ pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_S
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
 pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
+pub use overlay::add_overlay;
 pub use size::parse_size;
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

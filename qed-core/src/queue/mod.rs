@@ -49,8 +49,8 @@ trait Engine: fmt::Debug + Send {
     /// Begins what is prepared.
     fn submit(&mut self);
 
-    /// Begins what is prepared and moves completions to the caller: at most `max`, and at least `min` unless the deadline
-    /// passes first. As many are pending.
+    /// Begins what is prepared and moves completions to the caller: at most `max`, and at least
+    /// `min` unless the deadline passes first. As many are pending.
     ///
     /// # Errors
     /// The system failed a wait; what was moved before is the caller's.

@@ -80,6 +80,14 @@ impl Pool {
     }
 }
 
+#[cfg(test)]
+impl Pool {
+    /// Threads that have been started.
+    pub(super) fn threads(&self) -> usize {
+        self.shared.jobs.lock().threads.len()
+    }
+}
+
 impl Shared {
     fn work(&self) {
         loop {

@@ -4,12 +4,16 @@
 //! debug builds check (`docs/concurrency.md`). With the feature `shuttle` the same types run under
 //! a scheduler that explores interleavings, so that small protocols can be model-checked.
 
+mod lanes;
 mod rank;
 #[allow(unsafe_code)]
 mod signals;
+mod turnstile;
 
+pub(crate) use lanes::lane_of_thread;
 pub(crate) use rank::Rank;
 pub(crate) use signals::without_signals;
+pub(crate) use turnstile::{Passage, PassageTicket, Turnstile};
 
 use rank::Held;
 use std::ops::{Deref, DerefMut};

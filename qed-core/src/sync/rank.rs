@@ -8,6 +8,10 @@ pub(crate) enum Rank {
     Work,
     /// A queue's requests on their way: jobs, what is done, what is in its ring.
     Queue,
+    /// Quiescing a disk, and what is needed to open it again.
+    Quiesce,
+    /// Waiting at a turnstile.
+    Turnstile,
     /// The gate before the session's first change.
     Session,
     /// The file's growth: one `set_len` at a time.

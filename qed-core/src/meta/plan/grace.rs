@@ -11,9 +11,8 @@
 //! 2. A request in flight since `e` therefore holds the epoch at `e + 1` or less.
 //! 3. So at epoch `r + 2` every request that can have seen the cluster has left.
 
-use std::cell::Cell;
-
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::lane_of_thread;
 
 const SHARDS: usize = 16;
 
@@ -77,7 +76,7 @@ impl Grace {
     /// A request begins; tables it reads from here on name clusters that stay its own till it
     /// leaves.
     pub(crate) fn enter(&self) -> Request<'_> {
-        let shard = shard_of_thread();
+        let shard = lane_of_thread() % SHARDS;
         loop {
             let epoch = self.epoch.load(SeqCst);
             let place = Place { shard, parity: parity(epoch) };
@@ -126,19 +125,6 @@ impl Grace {
 
 fn parity(epoch: u64) -> usize {
     usize::from(epoch % 2 == 1)
-}
-
-fn shard_of_thread() -> usize {
-    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    MINE.with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, SeqCst) % SHARDS);
-        }
-        mine.get()
-    })
 }
 
 #[cfg(test)]

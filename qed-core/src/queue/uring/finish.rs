@@ -32,19 +32,13 @@ impl Shared {
 
     /// Ends a request whose last piece is done, and answers it; None where a flush does so later.
     pub(super) fn finish(&self, flight: Flight) -> Option<Completion> {
-        let Flight { mut request, begun, passes, outcome, .. } = flight;
+        let Flight { mut request, mut begun, outcome, .. } = flight;
         let disk = &*self.disk;
         let failed = match &outcome {
             Outcome::Failed(error) => Some(error),
             Outcome::Moved | Outcome::Again => None,
         };
-        let mut passed = Ok(());
-        if let Some(bypass) = disk.bypass() {
-            for pass in passes {
-                let ended = bypass.end_write(pass, failed);
-                passed = passed.and(ended);
-            }
-        }
+        let landed = disk.landed(&mut begun, failed);
         let (offset, is_write) = match request.operation {
             Operation::Write { offset } => (offset, true),
             Operation::Read { offset } => (offset, false),
@@ -53,7 +47,7 @@ impl Shared {
         let doing = if is_write { "writing data" } else { "reading data" };
         let moved: Result<()> = match outcome {
             Outcome::Failed(error) => Err(disk.failed(doing, offset, error)),
-            Outcome::Moved => passed.map_err(|error| disk.failed(doing, offset, error)),
+            Outcome::Moved => landed.map_err(|error| disk.failed(doing, offset, error)),
             Outcome::Again if is_write => disk.move_write(&begun, &request.buffers.slices()),
             Outcome::Again => disk.move_read(&begun, &mut request.buffers.slices_mut()),
         };

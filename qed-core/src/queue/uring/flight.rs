@@ -11,7 +11,6 @@ use crate::chain::Begun;
 use crate::image::{Forced, Piece};
 use crate::queue::buffers::RawPart;
 use crate::queue::request::{Operation, Request};
-use crate::storage::WritePass;
 
 /// The requests in the ring, by slot.
 #[derive(Debug)]
@@ -42,7 +41,6 @@ unsafe impl Send for Memory {}
 pub(super) struct Flight {
     pub(super) request: Request,
     pub(super) begun: Begun,
-    pub(super) passes: Vec<WritePass>,
     pub(super) outcome: Outcome,
     /// Entries not done.
     left: usize,
@@ -58,8 +56,8 @@ pub(super) enum Outcome {
 }
 
 impl Flight {
-    pub(super) fn new(request: Request, begun: Begun, passes: Vec<WritePass>) -> Self {
-        Self { request, begun, passes, outcome: Outcome::Moved, left: 0 }
+    pub(super) fn new(request: Request, begun: Begun) -> Self {
+        Self { request, begun, outcome: Outcome::Moved, left: 0 }
     }
 }
 

@@ -22,10 +22,9 @@ use super::options::{Aio, QueueOptions};
 use super::pool::{Job, Pool};
 use super::request::{Completion, Operation, Request};
 use super::{Engine, RawPart};
-use crate::chain::{Begun, Disk};
+use crate::chain::{Begun, Disk, FileKey};
 use crate::error::{Error, Result};
-use crate::image::{Flags, Forced, Piece};
-use crate::storage::{Bypass, WritePass};
+use crate::image::Flags;
 use crate::sync::{Condvar, Mutex, Rank, thread};
 use flight::{Flight, Flights};
 use io_uring::squeue;
@@ -36,6 +35,8 @@ pub(super) struct Uring {
     entries: Entries,
     shared: Arc<Shared>,
     watcher: Option<thread::JoinHandle<()>>,
+    /// What is registered with the ring.
+    file: FileKey,
     /// Tags of entries that the kernel may not have taken yet, oldest first.
     pushed: Vec<u64>,
     /// The kernel takes no entries any more: the pool does everything.
@@ -87,10 +88,14 @@ impl Uring {
     /// The system refuses io_uring, or the disk's requests cannot go past its storage.
     pub(super) fn new(disk: Arc<Disk>, options: &QueueOptions) -> io::Result<Self> {
         let (entries, results) = ring(options.depth)?;
-        match disk.bypass() {
-            Some(bypass) => entries.register_file(bypass.descriptor())?,
-            None => return Err(io::Error::other("no plain file stands directly behind the disk")),
-        }
+        let mut registered = Ok(());
+        let file = disk.straight_file(|file| {
+            registered = entries.register_file(file);
+            Ok(())
+        });
+        registered?;
+        let none = "no plain file stands directly behind the disk";
+        let file = file.ok_or_else(|| io::Error::other(none))?;
         let inbox = Arc::new(Inbox::new());
         inbox.event().map_err(io::Error::other)?;
         let pool = Pool::new(Arc::clone(&disk), Arc::clone(&inbox), options.workers);
@@ -110,6 +115,7 @@ impl Uring {
             entries,
             shared,
             watcher,
+            file,
             pushed: Vec::new(),
             broken: false,
             event_is_registered: false,
@@ -117,36 +123,28 @@ impl Uring {
         })
     }
 
-    /// What the ring needs to carry `request` out; None where it cannot.
-    fn plan(&mut self, request: &mut Request) -> Option<(Begun, Vec<WritePass>)> {
-        if self.broken {
-            return None;
-        }
-        let disk = &*self.shared.disk;
-        let bypass = disk.bypass()?;
+    /// Begins a request whose data the ring can move; None where it cannot.
+    fn begin(&mut self, request: &mut Request) -> Option<Begun> {
         let length = request.buffers.len();
         let parts = &mut self.scratch.parts;
         parts.clear();
         request.buffers.raw_parts(parts);
-        if !(1..=LONGEST).contains(&length) || parts.len() > MOST_PARTS {
+        if self.broken || !(1..=LONGEST).contains(&length) || parts.len() > MOST_PARTS {
             return None;
         }
-        let parts = parts.iter().map(|part| (part.start.addr(), part.length));
+        let disk = &*self.shared.disk;
+        if !disk.has_file(&self.file) {
+            // The disk runs on another file now. No request is in the ring: each would hold its
+            // passage through the disk as it was.
+            self.file = disk.straight_file(|file| self.entries.replace_file(file))?;
+        }
+        let memory = &mut parts.iter().map(|part| (part.start.addr(), part.length));
+        let (file, flags) = (&self.file, request.flags);
         match request.operation {
-            Operation::Read { offset }
-                if request.flags == Flags::NONE && bypass.accepts(offset, parts.clone()) =>
-            {
-                Some((disk.begin_read(offset, length)?, Vec::new()))
+            Operation::Read { offset } if flags == Flags::NONE => {
+                disk.begin_read(file, offset, length, memory)
             }
-            Operation::Write { offset } if bypass.accepts(offset, parts) => {
-                let begun = disk.begin_write(offset, length, request.flags)?;
-                let passes = passes(&bypass, &begun);
-                if passes.is_none() {
-                    disk.end(begun, false);
-                    return None;
-                }
-                Some((begun, passes?))
-            }
+            Operation::Write { offset } => disk.begin_write(file, offset, length, flags, memory),
             _ => None,
         }
     }
@@ -237,10 +235,8 @@ impl Engine for Uring {
 
     fn start(&mut self, requests: &mut Vec<Request>) {
         for mut request in requests.drain(..) {
-            match self.plan(&mut request) {
-                Some((begun, passes)) => {
-                    self.scratch.ready.push(Flight::new(request, begun, passes));
-                }
+            match self.begin(&mut request) {
+                Some(begun) => self.scratch.ready.push(Flight::new(request, begun)),
                 None => self.scratch.jobs.push(Job::Call(request)),
             }
         }
@@ -340,30 +336,12 @@ impl Drop for Uring {
     }
 }
 
-/// What lets each piece of a write pass; None where one has to wait.
-fn passes(bypass: &Bypass<'_>, begun: &Begun) -> Option<Vec<WritePass>> {
-    let by_flag = begun.forced() == Forced::ByFlag;
-    let mut passes = Vec::new();
-    for piece in begun.pieces() {
-        let Piece::File { file, head, length, tail } = piece else { continue };
-        match bypass.begin_write(file, head + length + tail, by_flag) {
-            Some(pass) if pass.is_empty() => {}
-            Some(pass) => passes.push(pass),
-            None => {
-                for pass in passes {
-                    // Nothing has been written that could have to be stable.
-                    let _ = bypass.end_write(pass, None);
-                }
-                return None;
-            }
-        }
-    }
-    Some(passes)
-}
-
 /// The longest request that goes to the ring: an entry's result has 31 bits.
 const LONGEST: u64 = 1 << 30;
 /// The most parts of a request that goes to the ring: a system call takes 1024.
 const MOST_PARTS: usize = 512;
 /// How often the kernel is asked again when it has no room at the moment.
 const MOST_TRIES: usize = 1000;
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests;

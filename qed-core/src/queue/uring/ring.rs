@@ -54,6 +54,14 @@ impl Entries {
         self.ring.submitter().register_files(&[file.as_raw_fd()])
     }
 
+    /// Registers `file` in slot 0, in place of what was there.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub(super) fn replace_file(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.ring.submitter().register_files_update(0, &[file.as_raw_fd()]).map(drop)
+    }
+
     /// Lets go of the file in slot 0.
     pub(super) fn unregister_file(&self) {
         // Closing the ring does it as well, only later.
@@ -121,8 +129,8 @@ impl Results {
     /// Takes results out as long as `each`, which is given tag and result, wants another.
     pub(super) fn harvest(&mut self, mut each: impl FnMut(u64, i32) -> bool) {
         // SAFETY: nobody else has this side.
-        let mut completions = unsafe { self.ring.completion_shared() };
-        while let Some(entry) = completions.next() {
+        let completions = unsafe { self.ring.completion_shared() };
+        for entry in completions {
             if !each(entry.user_data(), entry.result()) {
                 return;
             }

@@ -6,7 +6,7 @@
 //! every few milliseconds whether the owner has looked since; where it has not, and does not wait
 //! either, the watch takes the completions out and puts the answers into the inbox.
 //!
-//! With a busy owner the watch finds nothing to do; with an empty ring it sleeps until it is called.
+//! With a busy owner the watch finds nothing to do; with an empty ring it sleeps until called.
 
 use std::io;
 use std::sync::Arc;

@@ -1,0 +1,106 @@
+//! What a disk runs on at the moment: the driver of its format, over its backing files, and what is
+//! known of it also while it is closed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::disk::LayerName;
+use super::qcow2::Qcow2Disk;
+use super::raw::RawDisk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::Image;
+use crate::source::Format;
+use crate::storage::Storage;
+
+/// A driver with its file.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) driver: Driver,
+    pub(super) facts: Facts,
+    /// The driver's file; none where there is no driver.
+    pub(super) storage: Option<Arc<dyn Storage>>,
+}
+
+/// The formats behind a [`Disk`](super::Disk).
+#[derive(Debug)]
+pub(super) enum Driver {
+    Qed(Image),
+    Qcow2(Qcow2Disk),
+    Raw(RawDisk),
+    /// The disk is not open, for this reason.
+    Closed(String),
+}
+
+/// What a disk is known by.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// The files of the chain, from the disk's own to the base.
+    pub(super) layers: Vec<LayerName>,
+    pub(super) read_only: bool,
+    /// Bytes in which the disk is best changed.
+    pub(super) granule: u64,
+    /// Guest bytes when it was opened or closed.
+    size: u64,
+}
+
+impl Running {
+    pub(super) fn new(driver: Driver, layers: Vec<LayerName>, storage: Arc<dyn Storage>) -> Self {
+        let (read_only, granule, size) = match &driver {
+            Driver::Qed(image) => (image.is_read_only(), image.cluster_size(), image.size()),
+            Driver::Qcow2(disk) => (disk.is_read_only(), disk.cluster_size(), disk.size()),
+            Driver::Raw(disk) => (disk.is_read_only(), RAW_GRANULE, disk.size()),
+            Driver::Closed(_) => (true, RAW_GRANULE, 0),
+        };
+        let facts = Facts { layers, read_only, granule, size };
+        Self { driver, facts, storage: Some(storage) }
+    }
+
+    /// What is left of `self` when its driver is gone, for the reason `why`.
+    pub(super) fn closed(&self, why: impl Into<String>) -> Self {
+        let facts = Facts { size: self.size(), ..self.facts.clone() };
+        Self { driver: Driver::Closed(why.into()), facts, storage: None }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        match &self.driver {
+            Driver::Qed(image) => image.size(),
+            Driver::Qcow2(disk) => disk.size(),
+            Driver::Raw(disk) => disk.size(),
+            Driver::Closed(_) => self.facts.size,
+        }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.facts.layers.first().map(|layer| layer.format).unwrap_or_default()
+    }
+
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.facts.layers.first().and_then(|layer| layer.path.clone())
+    }
+
+    pub(super) fn flush(&self) -> Result<()> {
+        match &self.driver {
+            Driver::Qed(image) => image.flush(),
+            Driver::Qcow2(disk) => disk.flush(),
+            Driver::Raw(disk) => disk.flush(),
+            Driver::Closed(why) => Err(closed(why)),
+        }
+    }
+
+    pub(super) fn close(self) -> Result<()> {
+        match self.driver {
+            Driver::Qed(image) => image.close(),
+            Driver::Qcow2(disk) => disk.close(),
+            Driver::Raw(disk) => disk.close(),
+            Driver::Closed(_) => Ok(()),
+        }
+    }
+}
+
+/// The error of a call that finds no driver.
+pub(super) fn closed(why: &str) -> Error {
+    Error::new(ErrorKind::Busy, format!("the disk is not open: {why}"))
+}
+
+/// The blocks in which most file systems keep a raw file.
+const RAW_GRANULE: u64 = 4096;

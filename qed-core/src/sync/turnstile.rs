@@ -1,0 +1,148 @@
+//! A way in that can be closed: those inside are counted, and whoever closes it waits until they
+//! have left.
+//!
+//! Entering and leaving are two atomic operations on a counter that few threads share, and a look
+//! at a flag that is seldom written.
+//!
+//! Invariant: between [`close`](Turnstile::close) and [`open`](Turnstile::open) nobody is inside.
+//! Whoever enters counts itself, then looks at the flag; whoever closes sets the flag, then looks
+//! at the counts: so of the two at least one sees the other.
+
+use super::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use super::{Condvar, Mutex, Rank, lane_of_thread};
+
+const LANES: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Turnstile {
+    closed: AtomicBool,
+    lanes: [Lane; LANES],
+    /// Held for a look only, by those who wait.
+    waiting: Mutex<()>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane(AtomicU64);
+
+/// Somebody is inside; they leave when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Passage<'a> {
+    turnstile: &'a Turnstile,
+    lane: usize,
+}
+
+/// A passage as plain data: it outlives the call that entered.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct PassageTicket(usize);
+
+impl Passage<'_> {
+    /// The passage, which ends when somebody has [attached](Turnstile::attach) and dropped it.
+    pub(crate) fn detach(self) -> PassageTicket {
+        let ticket = PassageTicket(self.lane);
+        std::mem::forget(self);
+        ticket
+    }
+}
+
+impl Turnstile {
+    /// One that is open.
+    pub(crate) fn new() -> Self {
+        Self {
+            closed: AtomicBool::new(false),
+            lanes: Default::default(),
+            waiting: Mutex::new(Rank::Turnstile, ()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Goes in, where it is open.
+    pub(crate) fn try_enter(&self) -> Option<Passage<'_>> {
+        let lane = lane_of_thread() % LANES;
+        self.lanes[lane].0.fetch_add(1, SeqCst);
+        // Dropped where it is closed, the passage wakes whoever closed it and saw this count.
+        let passage = Passage { turnstile: self, lane };
+        (!self.closed.load(SeqCst)).then_some(passage)
+    }
+
+    /// The passage that `ticket`, of this turnstile, stands for.
+    pub(crate) fn attach(&self, ticket: PassageTicket) -> Passage<'_> {
+        Passage { turnstile: self, lane: ticket.0 }
+    }
+
+    /// Waits until it is open.
+    pub(crate) fn wait(&self) {
+        let mut waiting = self.waiting.lock();
+        while self.closed.load(SeqCst) {
+            self.changed.wait(&mut waiting);
+        }
+    }
+
+    /// Lets nobody in any more, and returns when everybody has left.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, SeqCst);
+        let mut waiting = self.waiting.lock();
+        while self.lanes.iter().any(|lane| lane.0.load(SeqCst) > 0) {
+            self.changed.wait(&mut waiting);
+        }
+    }
+
+    /// Lets everybody in again.
+    pub(crate) fn open(&self) {
+        let _waiting = self.waiting.lock();
+        self.closed.store(false, SeqCst);
+        self.changed.notify_all();
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.turnstile.lanes[self.lane].0.fetch_sub(1, SeqCst);
+        if self.turnstile.closed.load(SeqCst) {
+            let _waiting = self.turnstile.waiting.lock();
+            self.turnstile.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64 as Counter;
+
+    #[test]
+    fn nobody_is_inside_what_is_closed() {
+        // Goal: the invariant under real threads. Method: those inside count themselves; whoever
+        // has closed it must find nobody, and a value that only it changes.
+        let (turnstile, inside, value) = (Turnstile::new(), Counter::new(0), Counter::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let mut passed = 0;
+                    while passed < 5_000 {
+                        let Some(passage) = turnstile.try_enter() else {
+                            turnstile.wait();
+                            continue;
+                        };
+                        inside.fetch_add(1, SeqCst);
+                        let before = value.load(SeqCst);
+                        std::thread::yield_now();
+                        assert_eq!(value.load(SeqCst), before);
+                        inside.fetch_sub(1, SeqCst);
+                        drop(passage);
+                        passed += 1;
+                    }
+                });
+            }
+            for _ in 0..200 {
+                turnstile.close();
+                assert_eq!(inside.load(SeqCst), 0);
+                value.fetch_add(1, SeqCst);
+                turnstile.open();
+            }
+        });
+    }
+}
