@@ -47,11 +47,13 @@ pub(crate) enum Forced {
 impl Begun {
     /// The request's pieces, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> {
-        let (reads, writes): (&[Segment], &[WriteSegment]) = match self {
-            Self::Read(ticket) => (&ticket.segments, &[]),
-            Self::Write(ticket, _) => (&[], &ticket.segments),
+        let (reads, writes) = match self {
+            Self::Read(ticket) => (Some(&ticket.segments), None),
+            Self::Write(ticket, _) => (None, Some(&ticket.segments)),
         };
-        reads.iter().map(piece_to_read).chain(writes.iter().map(piece_to_write))
+        let reads = reads.into_iter().flat_map(|segments| segments.iter().map(piece_to_read));
+        let writes = writes.into_iter().flat_map(|segments| segments.iter().map(piece_to_write));
+        reads.chain(writes)
     }
 }
 

@@ -8,23 +8,23 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use crate::addr::{FileCluster, GuestCluster};
+use crate::addr::FileCluster;
 use crate::error::Result;
-use crate::format::L1Entry;
+use crate::meta::Meta;
 use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, ClaimTicket, Claimed};
+use crate::meta::plan::few::Few;
 use crate::meta::plan::grace::{Request, RequestTicket};
-use crate::meta::plan::lookup::{ReadPlan, Segment};
+use crate::meta::plan::lookup::{ReadPlan, Segment, extend_or_push};
 use crate::meta::plan::write::{Fill, NewEntry, WritePlan, WriteSegment};
 use crate::meta::space::Run;
-use crate::meta::tables::slice::{SLICE_ENTRIES, Slice};
-use crate::meta::{Meta, Trust};
+use crate::meta::tables::slice::Slice;
 
 /// A read plan as plain data.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct ReadTicket {
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: Few<Segment>,
     request: RequestTicket,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct ReadTicket {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct WriteTicket {
-    pub(crate) segments: Vec<WriteSegment>,
+    pub(crate) segments: Few<WriteSegment>,
     length: u64,
     entries: Vec<NewEntry>,
     runs: Vec<Run>,
@@ -47,12 +47,17 @@ impl Meta {
     /// # Errors
     /// As there.
     pub(crate) fn plan_read_now(&self, offset: u64, length: u64) -> Result<Option<ReadPlan<'_>>> {
-        let (first, last) = (self.guest_cluster(offset), self.guest_cluster(offset + length - 1));
-        let slices = (first.get() / ENTRIES..=last.get() / ENTRIES).map(|number| number * ENTRIES);
-        if !slices.map(GuestCluster).all(|cluster| self.is_at_hand(cluster)) {
-            return Ok(None);
+        let request = self.grace.enter();
+        let mut segments = Few::new();
+        let end = offset + length;
+        let mut at = offset;
+        while at < end {
+            let Some(segment) = self.segment_now(at, end - at) else { return Ok(None) };
+            let segment = segment?;
+            at += segment.length;
+            extend_or_push(&mut segments, segment);
         }
-        self.plan_read(offset, length).map(Some)
+        Ok(Some(ReadPlan { segments, request }))
     }
 
     /// Ends the read that `ticket`, of this image, stands for: its I/O has ended.
@@ -70,15 +75,21 @@ impl Meta {
         let mut plan = self.empty_plan(offset, length);
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
-        if plan.length < length || !self.is_at_hand(first) {
-            return Ok(None);
+        let has_room = plan.length == length;
+        let mut table = false;
+        let is_mapped = self.look_now(first, |slice| {
+            table = slice.is_some();
+            slice.map_or(Ok(false), |slice| plan.map_in_place(offset, slice))
+        });
+        match is_mapped.filter(|_| has_room).transpose()? {
+            Some(true) => return Ok(Some(plan)),
+            Some(false) if table && self.has_changes() => {}
+            _ => return Ok(None),
         }
+        // It was in memory a moment ago: as a rule no table is read here.
         let Some(slice) = self.slice(first)? else { return Ok(None) };
-        if plan.map_in_place(offset, &slice)? {
-            return Ok(Some(plan));
-        }
         let clusters = (first.get()..=last.get()).map(Claim::Cluster);
-        plan.claimed = self.claims.try_take(clusters).filter(|_| self.has_changes());
+        plan.claimed = self.claims.try_take(clusters);
         if plan.claimed.is_none() {
             return Ok(None);
         }
@@ -87,13 +98,6 @@ impl Meta {
         let copies = |fill: Option<Fill>| fill.is_some_and(|fill| fill.from_backing);
         let ready = !plan.segments.iter().any(|part| copies(part.head) || copies(part.tail));
         Ok(ready.then_some(plan))
-    }
-
-    /// Whether a write may begin without passing a gate first: the session may change the image,
-    /// and an image that is not trusted has been looked through.
-    pub(crate) fn may_write_now(&self) -> bool {
-        let trusted = self.settings.trust != Trust::Untrusted || self.has_changes();
-        !self.settings.read_only && trusted
     }
 
     /// The plan that `ticket`, of this image, stands for. Its data has begun to move.
@@ -111,13 +115,6 @@ impl Meta {
             request: ticket.request.map(|request| self.grace.attach(request)),
         }
     }
-
-    /// Whether what maps `cluster` is in memory. It may be evicted at once; then the next look-up
-    /// reads it.
-    fn is_at_hand(&self, cluster: GuestCluster) -> bool {
-        self.cache.has(cluster.get() / ENTRIES)
-            || matches!(self.l1.entry(self.geometry.l1_index(cluster)), Ok(L1Entry::Empty))
-    }
 }
 
 impl ReadPlan<'_> {
@@ -132,7 +129,7 @@ impl WritePlan<'_> {
     /// I/O has ended, and publishes or drops it then.
     pub(crate) fn detach(mut self) -> WriteTicket {
         WriteTicket {
-            segments: take(&mut self.segments),
+            segments: std::mem::replace(&mut self.segments, Few::new()),
             length: self.length,
             entries: take(&mut self.entries),
             runs: take(&mut self.runs),
@@ -142,6 +139,3 @@ impl WritePlan<'_> {
         }
     }
 }
-
-/// Entries of a slice.
-const ENTRIES: u64 = SLICE_ENTRIES as u64;
