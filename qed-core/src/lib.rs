@@ -27,6 +27,7 @@ pub use chain::{
 pub use error::{Corruption, Error, ErrorKind, Result};
 pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
+    ResizeOptions,
 };
 pub use meta::{Rule, Rules, Trust};
 pub use ops::bench;

@@ -18,6 +18,7 @@ pub mod qcow2;
 mod quiesce;
 mod raw;
 mod recipe;
+mod resize;
 mod resolve;
 mod running;
 mod straight;

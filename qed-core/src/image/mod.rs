@@ -8,6 +8,7 @@ mod flags;
 mod info;
 mod options;
 mod read;
+mod resize;
 mod straight;
 mod write;
 mod zero;
@@ -21,6 +22,7 @@ pub(crate) use info::{read_backing_info, read_header};
 pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
+pub use resize::ResizeOptions;
 pub(crate) use straight::{Begun, Forced, Piece};
 
 use crate::error::{Error, Result};
@@ -80,7 +82,7 @@ impl Image {
     /// Guest bytes of the disk.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.meta.image_size
+        self.meta.image_size()
     }
 
     /// Bytes in a cluster.

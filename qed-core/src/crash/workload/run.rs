@@ -6,7 +6,7 @@ use crate::crash::medium::SECTOR;
 use crate::crash::random::{digest, to_usize};
 use crate::crash::recording::Recording;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Flags, Image};
+use crate::image::{Flags, Image, ResizeOptions};
 use crate::meta::Rules;
 use crate::ops::{CheckOptions, Repair, check_storage_with};
 use crate::storage::{Fault, MemoryStorage, Recorder, Storage};
@@ -155,7 +155,8 @@ impl Runner {
     fn touched(&self) -> Result<Vec<(u64, u64)>> {
         let image = self.image()?;
         let calls = self.state.lock().calls.clone();
-        let sectors: BTreeSet<u64> = calls.iter().flat_map(Call::sectors).collect();
+        let mut sectors: BTreeSet<u64> = calls.iter().flat_map(Call::sectors).collect();
+        sectors.retain(|sector| sector * SECTOR < image.size());
         let read = |sector: u64| {
             let mut bytes = [0; 512];
             image.pread(&mut bytes, sector * SECTOR)?;
@@ -166,7 +167,12 @@ impl Runner {
 
     fn call(&self, call: &Call) -> Result<()> {
         let image = self.image()?;
-        self.marked(call, |number| perform(&image, call, number))
+        let call = match call {
+            // A step knows where it goes, not what was there before it.
+            Call::Resize { to, .. } => Call::Resize { from: image.size(), to: *to },
+            other => other.clone(),
+        };
+        self.marked(&call, |number| perform(&image, &call, number))
     }
 
     /// Makes a guest call between its marks.
@@ -209,6 +215,7 @@ fn perform(image: &Image, call: &Call, number: u64) -> Result<()> {
             image.write_zeroes(*offset, *length, flags)
         }
         Call::Discard { offset, length } => image.discard(*offset, *length),
+        Call::Resize { to, .. } => image.resize(*to, ResizeOptions { shrink: true }),
         Call::Flush => image.flush(),
         Call::Killed(_) => Err(Error::invalid("a kill is no call that an image takes")),
     }

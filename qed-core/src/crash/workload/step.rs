@@ -60,6 +60,12 @@ impl Step {
         Self::Make(Call::Discard { offset, length })
     }
 
+    /// A resize to so many bytes.
+    #[must_use]
+    pub fn resize(to: u64) -> Self {
+        Self::Make(Call::Resize { from: 0, to })
+    }
+
     /// A flush.
     #[must_use]
     pub fn flush() -> Self {

@@ -11,6 +11,8 @@ use crate::sync::{Condvar, Mutex, Rank};
 /// What is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Claim {
+    /// The disk's size.
+    Size,
     /// The L1 entry with this index.
     Table(u64),
     /// The L2 entry of this guest cluster.

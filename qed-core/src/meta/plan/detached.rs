@@ -47,7 +47,7 @@ impl Meta {
     /// # Errors
     /// As there.
     pub(crate) fn plan_read_now(&self, offset: u64, length: u64) -> Result<Option<ReadPlan<'_>>> {
-        let request = self.grace.enter();
+        let request = self.admit(offset, length)?;
         let mut segments = Few::new();
         let end = offset + length;
         let mut at = offset;
@@ -72,7 +72,7 @@ impl Meta {
     /// # Errors
     /// As [`plan_write`](Self::plan_write).
     pub(crate) fn plan_write_now(&self, offset: u64, length: u64) -> Result<Option<WritePlan<'_>>> {
-        let mut plan = self.empty_plan(offset, length);
+        let mut plan = self.empty_plan(self.admit(offset, length)?, offset, length);
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
         let has_room = plan.length == length;

@@ -84,7 +84,18 @@ impl Meta {
     /// A table that cannot be read, an entry that cannot be right, no space, a session that may not
     /// change tables.
     pub(crate) fn plan_write(&self, offset: u64, length: u64) -> Result<WritePlan<'_>> {
-        let mut plan = self.empty_plan(offset, length);
+        let request = self.admit(offset, length)?;
+        self.plan_write_as(request, offset, length)
+    }
+
+    /// As [`plan_write`](Self::plan_write), for a request that may lie past the disk's end.
+    pub(in crate::meta) fn plan_write_as<'a>(
+        &'a self,
+        request: Request<'a>,
+        offset: u64,
+        length: u64,
+    ) -> Result<WritePlan<'a>> {
+        let mut plan = self.empty_plan(request, offset, length);
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
         let is_mapped = self.look(first, |slice| match slice {
@@ -103,8 +114,12 @@ impl Meta {
         Ok(plan)
     }
 
-    pub(super) fn empty_plan(&self, offset: u64, length: u64) -> WritePlan<'_> {
-        let request = self.grace.enter();
+    pub(super) fn empty_plan<'a>(
+        &'a self,
+        request: Request<'a>,
+        offset: u64,
+        length: u64,
+    ) -> WritePlan<'a> {
         let span = SLICE_ENTRIES as u64 * self.geometry.cluster_size();
         WritePlan {
             meta: self,
@@ -206,7 +221,7 @@ impl WritePlan<'_> {
                     let whole = length == size;
                     let zeroes =
                         entry == L2Entry::Zero || base.reads_zero(start, start + size, whole)?;
-                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size };
+                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size() };
                     let rules = meta.settings.rules;
                     let head = fill.part(meta, start, at);
                     let head = head.filter(|_| !rules.breaks(Rule::FillBefore));

@@ -18,6 +18,7 @@ use crate::meta::tables::l1::L1;
 use crate::meta::{Meta, MetaSettings};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
+use crate::sync::atomic::AtomicU64;
 
 impl Meta {
     /// Opens the image in `storage` over `backing`: reads the header, and tables only where
@@ -48,7 +49,7 @@ impl Meta {
             this: Weak::clone(this),
             backing,
             geometry,
-            image_size: header.image_size,
+            image_size: AtomicU64::new(header.image_size),
             length_at_open: length,
             header: block,
             grace: Grace::new(),
