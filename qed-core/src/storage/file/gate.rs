@@ -67,8 +67,8 @@ impl Gate {
         Shared { gate: self, shards }
     }
 
-    /// As [`share`](Self::share), as plain data for [`leave_shared`](Self::leave_shared); None where
-    /// that would wait.
+    /// As [`share`](Self::share), as plain data for [`leave_shared`](Self::leave_shared). None
+    /// where that would wait.
     pub(super) fn try_share(&self, start: u64, end: u64) -> Option<u64> {
         let shards = shards_of(start, end);
         let mut entered = 0;
