@@ -24,6 +24,7 @@ mod running;
 mod straight;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
+mod whole;
 
 pub use disk::{Disk, DiskInfo, LayerName};
 pub use layer::{Layer, inspect, inspect_file};
