@@ -81,9 +81,11 @@ impl Image {
     /// Begins a read of `length` bytes, more than none.
     pub(crate) fn begin_read(&self, offset: u64, length: u64) -> Option<Begun> {
         self.check_range(offset, length).ok()?;
+        // Asked first: a backing source may go while the plan is made, never come.
+        let has_backing = self.meta.backing().is_some();
         let plan = self.meta.plan_read_now(offset, length).ok()??;
         let below = |segment: &Segment| segment.place == Place::Backing;
-        if self.meta.backing().is_some() && plan.segments.iter().any(below) {
+        if has_backing && plan.segments.iter().any(below) {
             return None;
         }
         Some(Begun::Read(plan.detach()))

@@ -168,8 +168,12 @@ fn overlay(cache: CacheMode) -> Rig {
     Rig { folder, path, disk }
 }
 
+fn few() -> ProptestConfig {
+    ProptestConfig { cases: number("QED_QUEUE_CASES", 5), ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: number("QED_QUEUE_CASES", 5), ..ProptestConfig::default() })]
+    #![proptest_config(few())]
 
     #[test]
     fn requests_in_flight_read_as_the_model_allows(ops in ops(), direct: bool, aligned: bool) {

@@ -76,10 +76,11 @@ impl Meta {
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
         let has_room = plan.length == length;
+        let in_place = !self.moving.covers(first, last);
         let mut table = false;
         let is_mapped = self.look_now(first, |slice| {
             table = slice.is_some();
-            slice.map_or(Ok(false), |slice| plan.map_in_place(offset, slice))
+            slice.filter(|_| in_place).map_or(Ok(false), |slice| plan.map_in_place(offset, slice))
         });
         match is_mapped.filter(|_| has_room).transpose()? {
             Some(true) => return Ok(Some(plan)),
