@@ -45,6 +45,15 @@ impl Image {
         py: Python<'_>,
         work: impl FnOnce(&Disk) -> Result<T> + Send,
     ) -> PyResult<T> {
+        self.with_shared(py, |engine| work(engine))
+    }
+
+    /// The same for work that shares the engine with queues, which must be gone when it returns.
+    pub(crate) fn with_shared<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Arc<Disk>) -> Result<T> + Send,
+    ) -> PyResult<T> {
         detached(py, || {
             self.birth.check()?;
             // A progress function may use the images of the call that it is called by, also while
@@ -56,10 +65,7 @@ impl Image {
 
     /// The engine, for a queue.
     pub(crate) fn shared(&self, py: Python<'_>) -> PyResult<Arc<Disk>> {
-        detached(py, || {
-            self.birth.check()?;
-            self.engine.read_recursive().clone().ok_or_else(|| errors::closed("image"))
-        })
+        self.with_shared(py, |engine| Ok(Arc::clone(engine)))
     }
 
     /// Runs long `work` on several engines, detached from the interpreter. Until it returns, this

@@ -17,6 +17,7 @@ impl Prepared {
     /// The disk; once.
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Disk> {
         let disk = self.0.lock().take();
-        disk.map(|disk| *disk).ok_or_else(|| errors::invalid(py, "a prepared disk becomes one image"))
+        disk.map(|disk| *disk)
+            .ok_or_else(|| errors::invalid(py, "a prepared disk becomes one image"))
     }
 }
