@@ -138,7 +138,18 @@ def test_the_engine_at_work_is_told(image: qed.Image) -> None:
     refusal = qed.aio_refusal()
     with image.queue() as queue:
         assert queue.aio == ("io_uring" if refusal is None else "threads")
+        assert (queue.fallback is None) is (refusal is None)
         assert queue.image is image
+
+
+def test_threads_stand_in_where_a_disk_is_no_plain_file(path: Path) -> None:
+    qed.create(path, "1M", format="qcow2")
+    with qed.open(path, "r+", format="qcow2") as image, image.queue(aio="io_uring") as queue:
+        assert queue.aio == "threads"
+        assert queue.fallback
+        queue.pwrite(b"x", 5)
+        queue.do_io()
+        assert image.pread(1, 5) == b"x"
 
 
 def test_buffers_are_pinned_until_their_completion(queue: qed.Queue, image: qed.Image) -> None:

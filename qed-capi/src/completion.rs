@@ -1,7 +1,7 @@
 //! Queues themselves: made, asked, freed; and the completions of their requests.
 
 use crate::arguments;
-use crate::guard::{code, status};
+use crate::guard::{code, run, status};
 use crate::handle::{self, Handle};
 use crate::image::qed_image;
 use crate::options::{self, qed_options};
@@ -37,6 +37,8 @@ pub(crate) struct Inside {
     fetched: Vec<Completion>,
     /// What the completions fetched last have to say.
     texts: Vec<Vec<u8>>,
+    /// Why threads stand in for io_uring.
+    fallback: Option<Vec<u8>>,
 }
 
 impl Handle for qed_queue {
@@ -115,7 +117,8 @@ pub unsafe extern "C" fn qed_queue_new(
         let mut options = unsafe { options::to_queue(options) }?;
         options.depth = usize::try_from(depth).unwrap_or(usize::MAX);
         let queue = Queue::new(Arc::clone(image), &options)?;
-        let inside = Inside { queue, fetched: Vec::new(), texts: Vec::new() };
+        let fallback = queue.fallback().map(|why| c_text(why.to_owned()));
+        let inside = Inside { queue, fetched: Vec::new(), texts: Vec::new(), fallback };
         // SAFETY: not NULL, aligned, and the caller's to write.
         unsafe { out.write(handle::new(Mutex::new(inside))) };
         Ok(())
@@ -213,6 +216,22 @@ pub unsafe extern "C" fn qed_queue_info(
         unsafe { ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), place.cast(), bytes) };
         Ok(())
     })
+}
+
+/// Why threads are at work where io_uring was asked for: one sentence, the same in every call; NULL
+/// where the engine is the one that was asked for, and where the call fails. A disk that is not a
+/// plain file, a qcow2 image for one, has threads.
+///
+/// Ownership: the library's, valid until qed_queue_free. Threads: one at a time for each queue.
+/// Errors: NULL, and the slot says why: not a live handle, another thread is inside.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qed_queue_fallback(queue: *const qed_queue) -> *const c_char {
+    let text = run("qed_queue_fallback", || {
+        // SAFETY: the header's contract: a handle that nobody frees meanwhile.
+        let inside = unsafe { qed_queue::enter(queue) }?;
+        Ok(inside.fallback.as_ref().map_or(ptr::null(), |text| text.as_ptr().cast()))
+    });
+    text.unwrap_or(ptr::null())
 }
 
 /// Frees *queue and sets it to NULL. What qed_queue_do_io has begun is waited for; what was only

@@ -109,6 +109,12 @@ impl Queue {
         self.with(py, |state| Ok(state.queue.engine().name()))
     }
 
+    /// Why threads are at work where "io_uring" was asked for, or None.
+    #[getter]
+    fn fallback(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.with(py, |state| Ok(state.queue.fallback().map(str::to_owned)))
+    }
+
     /// The most requests that may be pending.
     #[getter]
     fn depth(&self, py: Python<'_>) -> PyResult<usize> {
@@ -281,7 +287,7 @@ impl Queue {
             state.wait(py, min, max, deadline)?;
             let count = max.min(state.fetched.len());
             let done: Vec<_> = state.fetched.drain(..count).collect();
-            Ok(done.into_iter().map(|done| state.to_python(py, done)).collect())
+            Ok(done.into_iter().map(|done| state.completion(py, done)).collect())
         })
     }
 
@@ -351,7 +357,7 @@ impl State {
         }
     }
 
-    fn to_python(&mut self, py: Python<'_>, done: qed_core::Completion) -> Completion {
+    fn completion(&mut self, py: Python<'_>, done: qed_core::Completion) -> Completion {
         let qed_core::Completion { user_data, result, buffers } = done;
         drop(buffers);
         let pending = self.pending.remove(&user_data);

@@ -47,6 +47,8 @@ int main(void) {
     MISUSE(qed_queue_do_io(NULL, done, 0, 1, 0), "qed_queue_do_io", "queue is NULL");
     MISUSE(qed_queue_completion_fd(NULL), "qed_queue_completion_fd", "queue is NULL");
     MISUSE(qed_queue_info(NULL, &facts), "qed_queue_info", "queue is NULL");
+    CHECK(qed_queue_fallback(NULL) == NULL);
+    MISUSE(-EINVAL, "qed_queue_fallback", "queue is NULL");
     MISUSE(qed_queue_flush((qed_queue *)image, 0, 0), "qed_queue_flush", "is not a qed_queue");
     OK(qed_queue_new(image, 8, NULL, &queue));
     MISUSE(qed_image_flush((qed_image *)queue), "qed_image_flush", "image is not a qed_image");

@@ -110,6 +110,29 @@ static void freeing_settles(qed_image *image, const char *aio) {
     OK(qed_image_write_zeroes(image, 3 * MIB, 65536, 0));
 }
 
+/* A disk that io_uring cannot serve is served all the same, and the reason is told. */
+static void threads_stand_in(void) {
+    qed_options *options = NULL;
+    qed_image *image = NULL;
+    qed_queue *queue = NULL;
+    unsigned char byte = 9, seen = 0;
+
+    OK(qed_options_new(&options));
+    OK(qed_options_set_str(options, "format", "qcow2"));
+    OK(qed_image_create("disk.qcow2", MIB, options));
+    OK(qed_image_open("disk.qcow2", options, &image));
+    OK(qed_options_free(&options));
+    queue = new_queue(image, "io_uring", 2);
+    CHECK(qed_queue_fallback(queue) != NULL && strlen(qed_queue_fallback(queue)) > 5);
+    OK(qed_queue_write(queue, &byte, 1, 5, 0, 0));
+    settle(queue);
+    OK(qed_queue_read(queue, &seen, 1, 5, 0, 0));
+    settle(queue);
+    CHECK(seen == 9);
+    OK(qed_queue_free(&queue));
+    OK(qed_image_close(&image));
+}
+
 int main(void) {
     qed_image *image = new_image("disk.qed", 4 * MIB);
     qed_queue *queue = NULL, *second = NULL;
@@ -129,9 +152,12 @@ int main(void) {
     OK(qed_queue_info(queue, &facts));
     CHECK(facts.depth == 1 && facts.pending == 0 && facts.struct_size == sizeof facts);
     CHECK((facts.aio == QED_AIO_IO_URING) == (qed_aio_refusal(QED_AIO_IO_URING) == NULL));
+    CHECK((facts.aio == QED_AIO_IO_URING) == (qed_queue_fallback(queue) == NULL));
     second = new_queue(image, "threads", 4096);
     OK(qed_queue_info(second, &facts));
     CHECK(facts.depth == 4096 && facts.aio == QED_AIO_THREADS);
+    CHECK(qed_queue_fallback(second) == NULL && qed_error_kind() == QED_ERROR_NONE);
+    threads_stand_in();
 
     /* An image with queues is not closed, and stays as it is. */
     FAILS(qed_image_close(&image), EBUSY, QED_ERROR_BUSY, "qed_image_close", "2 queues");

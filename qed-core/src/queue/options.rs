@@ -26,7 +26,7 @@ impl Aio {
     #[must_use]
     pub fn refusal(self) -> Option<String> {
         match self {
-            Self::IoUring => Some("this version has no io_uring engine".into()),
+            Self::IoUring => super::uring::refusal(),
             Self::Threads => None,
         }
     }
