@@ -990,6 +990,16 @@ int qed_queue_completion_fd(struct qed_queue *queue);
 int qed_queue_info(const struct qed_queue *queue, struct qed_queue_facts *facts);
 
 /**
+ * Why threads are at work where io_uring was asked for: one sentence, the same in every call; NULL
+ * where the engine is the one that was asked for, and where the call fails. A disk that is not a
+ * plain file, a qcow2 image for one, has threads.
+ *
+ * Ownership: the library's, valid until qed_queue_free. Threads: one at a time for each queue.
+ * Errors: NULL, and the slot says why: not a live handle, another thread is inside.
+ */
+const char *qed_queue_fallback(const struct qed_queue *queue);
+
+/**
  * Frees *queue and sets it to NULL. What qed_queue_do_io has begun is waited for; what was only
  * queued never happens. Then the buffers are the caller's again. NULL, or a pointer to NULL, is
  * fine.

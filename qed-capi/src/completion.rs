@@ -151,7 +151,7 @@ pub unsafe extern "C" fn qed_queue_do_io(
         // No queue is deeper than a C int counts.
         let max = most.min(c_int::MAX.unsigned_abs() as usize);
         let timeout = u64::try_from(timeout_ns).ok().map(Duration::from_nanos);
-        let Inside { queue, fetched, texts } = &mut *inside;
+        let Inside { queue, fetched, texts, .. } = &mut *inside;
         texts.clear();
         let reaped = queue.do_io(fetched, min, max, timeout);
         if fetched.is_empty() {
