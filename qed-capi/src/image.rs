@@ -155,14 +155,10 @@ pub unsafe extern "C" fn qed_image_close(image: *mut *mut qed_image) -> c_int {
 
 /// Fails where queues hold the disk.
 fn no_queues(disk: &Arc<Disk>) -> Result<()> {
-    match Arc::strong_count(disk) - 1 {
-        0 => Ok(()),
-        1 => Err(Error::new(ErrorKind::Busy, "the image has a queue: free it first")),
-        queues => {
-            let text = format!("the image has {queues} queues: free them first");
-            Err(Error::new(ErrorKind::Busy, text))
-        }
+    if Arc::strong_count(disk) == 1 {
+        return Ok(());
     }
+    Err(Error::new(ErrorKind::Busy, "the image has queues: free them first"))
 }
 
 /// # Safety
