@@ -10,10 +10,9 @@
  *            qed_error_message() has a sentence that begins with the function's name, and
  *            qed_error_kind() a stable number. Both are the calling thread's own.
  * Handles    qed_options, qed_image, qed_queue, qed_report: opaque. What makes one takes `T **out`
- *            and writes it on success only. What ends one takes `T **`, sets it to NULL, and accepts
- *            NULL.
- *            NULL, a handle of another type and one that was closed are -EINVAL where that can be
- *            seen.
+ *            and writes it on success only. What ends one takes `T **`, sets it to NULL, and
+ *            accepts NULL. NULL, a handle of another type and one that was closed are -EINVAL
+ *            where that can be seen.
  * Strings    NUL-terminated. Paths are bytes; names and values of options are UTF-8.
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it: an image any number of threads at once, a queue
@@ -938,8 +937,8 @@ int qed_compare(const char *a,
 /**
  * Makes a queue for an image, in which depth requests (1 to 4096) may be pending. Of the options,
  * "aio" says which engine carries requests out: "io_uring" (the default; where the system refuses
- * it, threads do the work: qed_queue_info tells) or "threads"; "workers" (16, 1 to 256) is how many
- * threads may make blocking calls for the queue. They start when there is work for them, are
+ * it, threads do the work: qed_queue_info tells) or "threads"; "workers" (16, 1 to 256) is how
+ * many threads may make blocking calls for the queue. They start when there is work for them, are
  * called "qed-queue" and take no signals.
  *
  * Ownership: *out is written on success only; free it with qed_queue_free, before the image is
@@ -1052,7 +1051,8 @@ int qed_queue_write(struct qed_queue *queue,
  * Queues a read at offset into the iovcnt buffers of iov, in order. They may not overlap. Flags:
  * none.
  *
- * Ownership: iov is copied, its buffers are lent as for qed_queue_read. Threads: as qed_queue_read.
+ * Ownership: iov is copied, its buffers are lent as for qed_queue_read. Threads: as
+ * qed_queue_read.
  * Errors: as qed_queue_read; -EINVAL: iovcnt is negative or more than 1024, or buffers overlap.
  */
 int qed_queue_readv(struct qed_queue *queue,
@@ -1122,8 +1122,8 @@ int qed_image_quiesce(struct qed_image *image);
  * Opens a quiesced disk again, from what its file holds now, and lets the calls go on that waited.
  *
  * Threads: any.
- * Errors: -EINVAL: it is not quiesced; as qed_image_open: calls then fail with QED_ERROR_BUSY until
- * a later qed_image_resume succeeds.
+ * Errors: -EINVAL: it is not quiesced; as qed_image_open: calls then fail with QED_ERROR_BUSY
+ * until a later qed_image_resume succeeds.
  */
 int qed_image_resume(struct qed_image *image);
 

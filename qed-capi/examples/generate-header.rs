@@ -99,10 +99,9 @@ const PREAMBLE: &str = r#"/*
  *            qed_error_message() has a sentence that begins with the function's name, and
  *            qed_error_kind() a stable number. Both are the calling thread's own.
  * Handles    qed_options, qed_image, qed_queue, qed_report: opaque. What makes one takes `T **out`
- *            and writes it on success only. What ends one takes `T **`, sets it to NULL, and accepts
- *            NULL.
- *            NULL, a handle of another type and one that was closed are -EINVAL where that can be
- *            seen.
+ *            and writes it on success only. What ends one takes `T **`, sets it to NULL, and
+ *            accepts NULL. NULL, a handle of another type and one that was closed are -EINVAL
+ *            where that can be seen.
  * Strings    NUL-terminated. Paths are bytes; names and values of options are UTF-8.
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it: an image any number of threads at once, a queue

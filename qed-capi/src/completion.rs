@@ -95,8 +95,8 @@ pub struct qed_queue_facts {
 
 /// Makes a queue for an image, in which depth requests (1 to 4096) may be pending. Of the options,
 /// "aio" says which engine carries requests out: "io_uring" (the default; where the system refuses
-/// it, threads do the work: qed_queue_info tells) or "threads"; "workers" (16, 1 to 256) is how many
-/// threads may make blocking calls for the queue. They start when there is work for them, are
+/// it, threads do the work: qed_queue_info tells) or "threads"; "workers" (16, 1 to 256) is how
+/// many threads may make blocking calls for the queue. They start when there is work for them, are
 /// called "qed-queue" and take no signals.
 ///
 /// Ownership: *out is written on success only; free it with qed_queue_free, before the image is

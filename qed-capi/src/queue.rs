@@ -56,7 +56,8 @@ pub unsafe extern "C" fn qed_queue_write(
 /// Queues a read at offset into the iovcnt buffers of iov, in order. They may not overlap. Flags:
 /// none.
 ///
-/// Ownership: iov is copied, its buffers are lent as for qed_queue_read. Threads: as qed_queue_read.
+/// Ownership: iov is copied, its buffers are lent as for qed_queue_read. Threads: as
+/// qed_queue_read.
 /// Errors: as qed_queue_read; -EINVAL: iovcnt is negative or more than 1024, or buffers overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qed_queue_readv(

@@ -30,8 +30,8 @@ pub unsafe extern "C" fn qed_image_quiesce(image: *mut qed_image) -> c_int {
 /// Opens a quiesced disk again, from what its file holds now, and lets the calls go on that waited.
 ///
 /// Threads: any.
-/// Errors: -EINVAL: it is not quiesced; as qed_image_open: calls then fail with QED_ERROR_BUSY until
-/// a later qed_image_resume succeeds.
+/// Errors: -EINVAL: it is not quiesced; as qed_image_open: calls then fail with QED_ERROR_BUSY
+/// until a later qed_image_resume succeeds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qed_image_resume(image: *mut qed_image) -> c_int {
     status("qed_image_resume", || {

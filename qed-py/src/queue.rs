@@ -81,7 +81,10 @@ impl Queue {
 #[pymethods]
 impl Queue {
     #[new]
-    #[pyo3(signature = (image, depth = Bytes(128), **options), text_signature = "(image, depth=128, **options)")]
+    #[pyo3(
+        signature = (image, depth = Bytes(128), **options),
+        text_signature = "(image, depth=128, **options)"
+    )]
     fn new(
         image: &Bound<'_, Image>,
         depth: Bytes,
