@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// The fixed runs, each with the rules that it is about. Clusters of 4 KiB, tables of one: the
 /// second L2 table begins at 2 MiB.
-pub const QUICK: [&str; 38] = [
+pub const QUICK: [&str; 40] = [
     // C1: an entry that a killed process wrote and no sync covered; a flush that writes nothing.
     "punch=0 | write 0+4096; reopen; discard 0+4096; deny [sync]; try flush; kill; \
      write 4096+4096; flush",
