@@ -131,7 +131,7 @@ def p8(bench: Bench) -> Iterator[Result]:
     """Compare stable writes into new clusters: no page cache, no write cache."""
     for threads in (1, 4, 16):
         requests = Requests(
-            512 * min(threads, 4),
+            256 * min(threads, 4),
             step=scattered(CLUSTER),
             depth=1,
             threads=threads,
