@@ -31,11 +31,14 @@ pub use image::{
 pub use meta::{Rule, Rules, Trust};
 pub use ops::bench;
 pub use ops::{
-    CheckReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource,
-    ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference,
-    Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, check,
-    check_file, check_storage, compare, convert, create, create_file, format_storage, layout,
-    parse_size,
+    CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
+    check_storage_with, check_with, undo_repair, undo_repair_file,
+};
+pub use ops::{
+    CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource, ConvertTarget,
+    CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference, Layout,
+    MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, compare, convert,
+    create, create_file, format_storage, layout, parse_size,
 };
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

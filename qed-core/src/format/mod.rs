@@ -3,6 +3,7 @@
 //! Parsing takes slices in and gives values out that cannot be invalid. No I/O, no locks, no
 //! unsafe.
 
+pub(crate) mod crc;
 mod entry;
 mod features;
 mod geometry;

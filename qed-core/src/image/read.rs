@@ -31,11 +31,13 @@ impl Image {
         let length = total(buffers.iter().map(|buffer| buffer.len()));
         self.check_range(offset, length)?;
         let plan = self.meta.plan_read(offset, length)?;
-        let mut sink = Sink::new(buffers);
-        for segment in &plan.segments {
-            self.read_segment(*segment, &mut sink.next(segment.length))?;
+        // Most reads lie in one place: their buffers need not be cut.
+        if let Some(segment) = plan.segments.only() {
+            return self.read_segment(*segment, buffers);
         }
-        Ok(())
+        let mut sink = Sink::new(buffers);
+        let mut segments = plan.segments.iter();
+        segments.try_for_each(|segment| self.read_segment(*segment, &mut sink.next(segment.length)))
     }
 
     fn read_segment(&self, segment: Segment, parts: &mut [IoSliceMut<'_>]) -> Result<()> {

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 
 use super::buffers::{Stream, total};
 use super::{DetectZeroes, Flags, Image};
+use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 use crate::meta::Rule;
 use crate::meta::plan::write::{Fill, WriteSegment};
@@ -60,7 +61,7 @@ impl Image {
         length: u64,
         forced: bool,
     ) -> Result<bool> {
-        let mut stream = Stream::new(buffers);
+        let mut stream = None;
         let end = offset + length;
         let mut at = offset;
         let mut stable = true;
@@ -69,9 +70,15 @@ impl Image {
             plan.begin_moving();
             let fua = forced && plan.is_stable_in_place();
             stable &= fua;
-            let mut segments = plan.segments.iter();
-            let moved =
-                segments.try_for_each(|segment| self.write_segment(segment, &mut stream, fua));
+            // Most writes go to one place, as they are.
+            let moved = match plan.segments.only().filter(|segment| segment.is_all(length)) {
+                Some(segment) => self.write_parts(buffers, segment, segment.file, fua),
+                None => {
+                    let stream = stream.get_or_insert_with(|| Stream::new(buffers));
+                    let mut segments = plan.segments.iter();
+                    segments.try_for_each(|segment| self.write_segment(segment, stream, fua))
+                }
+            };
             let publishes = self.settings.rules.breaks(Rule::FailedDataDropsPlan);
             at += plan.length;
             // Unpublished, a plan takes back what it took (C17).
@@ -101,9 +108,18 @@ impl Image {
         if !tail.is_empty() {
             parts.push(IoSlice::new(&tail));
         }
+        self.write_parts(&parts, segment, FileOffset(segment.file.get() - head.len() as u64), fua)
+    }
+
+    fn write_parts(
+        &self,
+        parts: &[IoSlice<'_>],
+        segment: &WriteSegment,
+        file: FileOffset,
+        fua: bool,
+    ) -> Result<()> {
         let flags = WriteFlags { fua, metadata: false };
-        let written =
-            self.meta.storage.write(&parts, segment.file.get() - head.len() as u64, flags);
+        let written = self.meta.storage.write(parts, file.get(), flags);
         written.map_err(|error| Error::io("writing data", error).at(segment.offset))
     }
 

@@ -81,7 +81,7 @@ impl Image {
         while done < count {
             let next = GuestCluster(first.get() + done);
             let plan = self.meta.plan_zeroes(next, count - done, allocated)?;
-            for segment in &plan.segments {
+            for segment in plan.segments.iter() {
                 self.zero_in_place(*segment, flags)?;
             }
             if !plan.segments.is_empty() {

@@ -10,6 +10,7 @@ mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;
 pub(crate) mod plan;
+pub(crate) mod repair;
 mod rules;
 pub(crate) mod scan;
 mod session;

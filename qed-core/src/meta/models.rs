@@ -8,6 +8,9 @@ use std::sync::Arc;
 use crate::addr::FileOffset;
 use crate::format::{Geometry, Header};
 use crate::meta::plan::grace::Grace;
+use crate::meta::plan::lookup::Place;
+use crate::meta::tables::cache::Cache;
+use crate::meta::tables::slice::{SLICE_BYTES, Slice};
 use crate::meta::{Meta, MetaSettings, Rule, Rules, Trust};
 use crate::storage::{MemoryStorage, Storage, WriteFlags};
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -43,6 +46,89 @@ fn model_no_cluster_is_reused_under_a_request() {
         }
         reused.store(true, SeqCst);
         readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+/// A look-up that holds nothing believes only words of the slice that it looked for, while other
+/// threads have the cache give its few lines to other slices.
+#[test]
+fn model_a_look_up_never_takes_one_slice_for_another() {
+    look_ups_beside_evictions(true);
+}
+
+/// The model sees what it is there for.
+#[test]
+#[should_panic(expected = "words of another slice")]
+fn model_a_look_up_that_does_not_ask_its_view_is_caught() {
+    look_ups_beside_evictions(false);
+}
+
+fn look_ups_beside_evictions(asks: bool) {
+    check(SCHEDULES / 10, move || {
+        let cache = Arc::new(Cache::new(0));
+        let threads: Vec<_> = (0..2_u64)
+            .map(|thread| {
+                let cache = Arc::clone(&cache);
+                thread::spawn(move || {
+                    for number in [0, 1, 2 + thread, 4 + thread, 0] {
+                        if let Some(view) = cache.view(number) {
+                            let words = (view.slice().word(3), view.slice().word(500));
+                            let is_own = words == (Ok(4096 + number), Ok(4096 + number));
+                            assert!(is_own || asks && !view.holds(), "words of another slice");
+                        }
+                        let held = cache.hold(number, |slice| {
+                            fill(slice, number);
+                            Ok(())
+                        });
+                        assert_eq!(held.unwrap().word(500), Ok(4096 + number));
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+fn fill(slice: &Slice, number: u64) {
+    let mut bytes = [0; SLICE_BYTES];
+    for entry in [3, 500] {
+        bytes[8 * entry..8 * entry + 8].copy_from_slice(&(4096 + number).to_le_bytes());
+    }
+    slice.fill(number, FileOffset(4096), &bytes, |_| false);
+}
+
+/// A change stays where it was made: its slice is not read again from the disk, which does not know
+/// it yet, whatever else is looked at.
+#[test]
+fn model_a_change_outlives_evictions() {
+    check(SCHEDULES / 10, || {
+        let storage = Arc::new(MemoryStorage::new());
+        format_with(&storage, 16 << 20);
+        let settings = MetaSettings { l2_cache_size: 0, ..settings(Rules::default()) };
+        let meta = Meta::open(storage, None, settings).unwrap();
+        meta.begin_write().unwrap();
+        let write = |meta: &Meta, table: u64, cluster: u64| {
+            let mut plan = meta.plan_write((512 * table + cluster) * 4096, 4096).unwrap();
+            plan.begin_moving();
+            plan.publish();
+        };
+        (0..6).for_each(|table| write(&meta, table, 0));
+        meta.flush().unwrap();
+        let threads: Vec<_> = (0..2_u64)
+            .map(|thread| {
+                let meta = Arc::clone(&meta);
+                thread::spawn(move || {
+                    write(&meta, 0, 1 + thread);
+                    for table in 1 + thread..5 {
+                        meta.segment(512 * 4096 * table, 4096).unwrap();
+                    }
+                    let own = meta.segment((1 + thread) * 4096, 4096).unwrap();
+                    assert!(matches!(own.place, Place::File(_)), "a change was lost");
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        meta.close().unwrap();
     });
 }
 
@@ -113,6 +199,11 @@ fn settings(rules: Rules) -> MetaSettings {
 
 /// An empty image of clusters of 4 KiB; its first L2 table goes to cluster 2.
 fn format(storage: &MemoryStorage) {
+    format_with(storage, 1 << 20);
+}
+
+/// The same for a disk of `image_size` bytes.
+fn format_with(storage: &MemoryStorage, image_size: u64) {
     let header = Header {
         geometry: Geometry::new(4096, 1).unwrap(),
         header_clusters: 1,
@@ -120,7 +211,7 @@ fn format(storage: &MemoryStorage) {
         compat_features: 0,
         autoclear_features: 0,
         l1_table_offset: FileOffset(4096),
-        image_size: 1 << 20,
+        image_size,
         backing_words: (0, 0),
     };
     storage.set_len(8192).unwrap();

@@ -100,12 +100,16 @@ pub enum Rule {
     DiscardHidesBacking,
     /// C17: a failed data write drops its plan.
     FailedDataDropsPlan,
+    /// C12a: a repair does not change a table that is claimed as data.
+    ClaimedTablesStay,
+    /// C12: a repair takes no new space that a bad entry points to.
+    NewSpaceIsNotNamed,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -153,6 +157,8 @@ impl Rule {
         Self::FillZeroesAsZeroes,
         Self::DiscardHidesBacking,
         Self::FailedDataDropsPlan,
+        Self::ClaimedTablesStay,
+        Self::NewSpaceIsNotNamed,
     ];
 }
 

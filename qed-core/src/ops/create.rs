@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use format::cut_off;
 pub use format::{CreateSpec, format_storage};
+pub(super) use place::sync_directory;
 use place::{Place, Temporary};
 
 use crate::chain::file::{Access, FileId, check_file, open_path};

@@ -162,7 +162,7 @@ pub(super) fn check_workers(workers: usize) -> Result<()> {
     Err(Error::invalid(format!("workers is {workers}, not 1 to {MAX_WORKERS}")))
 }
 
-fn cancelled() -> Error {
+pub(super) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the operation was cancelled")
 }
 

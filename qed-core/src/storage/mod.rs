@@ -5,6 +5,7 @@
 
 #[allow(unsafe_code)]
 mod aligned;
+mod covered;
 mod fault;
 mod file;
 mod latch;
@@ -16,6 +17,7 @@ mod record;
 mod span;
 #[allow(unsafe_code)]
 mod sys;
+mod undo;
 mod zeroing;
 
 pub use aligned::AlignedBuffer;
@@ -26,6 +28,7 @@ pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use overlay::Overlay;
 pub use record::{Base, Event, Log, Operation, Recorder, Tape};
+pub use undo::{Undo, restore};
 pub(crate) use zeroing::write_zeroes;
 
 use std::fmt;

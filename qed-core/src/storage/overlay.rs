@@ -5,6 +5,7 @@
 //! zeroed or cut off are *hidden* and read as zeroes; the rest reads from the base. The base must
 //! not change. It is never called while a lock is held, so overlays stack.
 
+use super::covered::Covered;
 use super::pages::{PAGE, Page, Pages};
 use super::span::{end_of, to_usize, total, total_mut};
 use super::{Limits, Storage, StoredExtent, WriteFlags};
@@ -22,14 +23,8 @@ pub struct Overlay {
 
 struct Layer {
     pages: Pages,
-    hidden: Hidden,
+    hidden: Covered,
     length: u64,
-}
-
-/// Ranges of the base that no longer show: start to end, apart from each other.
-#[derive(Default)]
-struct Hidden {
-    ranges: BTreeMap<u64, u64>,
 }
 
 impl Overlay {
@@ -39,7 +34,7 @@ impl Overlay {
     /// What finding the base's length reports.
     pub fn new(base: Arc<dyn Storage>) -> io::Result<Self> {
         let length = base.len()?;
-        let layer = Layer { pages: Pages::default(), hidden: Hidden::default(), length };
+        let layer = Layer { pages: Pages::default(), hidden: Covered::default(), length };
         Ok(Self { base, layer: RwLock::new(Rank::Storage, layer) })
     }
 
@@ -67,33 +62,6 @@ impl Overlay {
         layer.pages.fill(offset, length, 0, drop_whole);
         layer.hidden.insert(offset, end);
         Ok(())
-    }
-}
-
-impl Hidden {
-    fn insert(&mut self, mut start: u64, mut end: u64) {
-        if start >= end {
-            return;
-        }
-        while let Some((from, to)) = self.ranges.range(..=end).next_back().map(|(f, t)| (*f, *t)) {
-            if to < start {
-                break;
-            }
-            self.ranges.remove(&from);
-            (start, end) = (start.min(from), end.max(to));
-        }
-        self.ranges.insert(start, end);
-    }
-
-    /// Whether `offset` is hidden, and where that changes, at most at `limit`.
-    fn run(&self, offset: u64, limit: u64) -> (bool, u64) {
-        if let Some((_, end)) = self.ranges.range(..=offset).next_back()
-            && *end > offset
-        {
-            return (true, limit.min(*end));
-        }
-        let next = self.ranges.range(offset..).next().map_or(limit, |(start, _)| *start);
-        (false, limit.min(next))
     }
 }
 
@@ -242,7 +210,7 @@ impl fmt::Debug for Overlay {
             .field("base", &self.base)
             .field("length", &layer.length)
             .field("pages", &layer.pages.count())
-            .field("hidden", &layer.hidden.ranges.len())
+            .field("hidden", &layer.hidden.count())
             .finish()
     }
 }

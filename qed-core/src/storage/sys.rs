@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 /// The most buffers that one call takes (UIO_MAXIOV).
 pub(super) const MAX_BUFFERS: usize = 1024;
@@ -17,6 +18,10 @@ pub(super) fn preadv(
     buffers: &mut [IoSliceMut<'_>],
     offset: u64,
 ) -> io::Result<usize> {
+    if let [buffer] = buffers {
+        // The kernel has less to copy and to check.
+        return repeat_io(|| file.read_at(buffer, offset));
+    }
     let (fd, at) = (file.as_raw_fd(), to_offset(offset)?);
     let count = to_int(buffers.len().min(MAX_BUFFERS))?;
     let vector = buffers.as_mut_ptr().cast::<libc::iovec>();
@@ -34,6 +39,9 @@ pub(super) fn pwritev(
     offset: u64,
     stable: bool,
 ) -> io::Result<usize> {
+    if let ([buffer], false) = (buffers, stable) {
+        return repeat_io(|| file.write_at(buffer, offset));
+    }
     let (fd, at) = (file.as_raw_fd(), to_offset(offset)?);
     let count = to_int(buffers.len().min(MAX_BUFFERS))?;
     let vector = buffers.as_ptr().cast::<libc::iovec>();
@@ -158,6 +166,15 @@ fn repeat<T: PartialOrd + Default>(mut call: impl FnMut() -> T) -> io::Result<T>
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
+        }
+    }
+}
+
+fn repeat_io(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

@@ -67,6 +67,19 @@ pub(crate) fn spawn_scoped<'scope>(
     Ok(())
 }
 
+/// A value on cache lines of its own, so that its changes do not slow down who reads its
+/// neighbours.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Apart<T>(pub(crate) T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// A mutual exclusion lock with a rank.
 #[derive(Debug)]
 pub(crate) struct Mutex<T> {

@@ -18,9 +18,9 @@ pub(crate) enum Rank {
     Extend,
     /// Guest clusters whose mapping is being changed.
     Claims,
-    /// A shard of the slice cache.
+    /// The lines of one set of the slice cache.
     Cache,
-    /// A slice that is being read.
+    /// A slice of the L1 table that is being read.
     Loading,
     /// The versions of one slice's entries.
     Slice,
@@ -44,6 +44,8 @@ pub(crate) enum Rank {
     Qcow2Order,
     /// Where a qcow2 image's tables stand, and how long its file is.
     Qcow2Layout,
+    /// What a repair has kept of what it overwrites.
+    Journal,
     /// Locks inside a storage.
     Storage,
 }

@@ -86,7 +86,9 @@ pub fn judge_faults(workload: &Workload, fault: Fault) -> Result<std::result::Re
         other => other.clone(),
     });
     // A close that fails ends the run: what comes behind a reopen is another session's.
-    let steps = steps.take_while(|step| !matches!(step, Step::Reopen | Step::Kill)).collect();
+    let steps = steps
+        .take_while(|step| !matches!(step, Step::Reopen | Step::Kill | Step::Repair))
+        .collect();
     let tried = Workload { steps, ..workload.clone() };
     let recording = run::record_with(&tried, |disk| {
         let when = Trigger::on(fault.call).nth(fault.nth);

@@ -47,6 +47,7 @@ pub fn generate(shape: Shape, seed: u64) -> Workload {
         Shape::Plain => maker.some(4, 10, |maker| match maker.random.below(10) {
             0 => Step::Kill,
             1 => Step::Reopen,
+            2 if maker.random.once_in(2) => Step::Repair,
             _ => Step::Make(maker.call()),
         }),
         Shape::DuringFlush => maker.during_flush(),

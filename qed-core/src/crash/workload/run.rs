@@ -7,9 +7,12 @@ use crate::crash::random::{digest, to_usize};
 use crate::crash::recording::Recording;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Flags, Image};
+use crate::meta::Rules;
+use crate::ops::{CheckOptions, Repair, check_storage_with};
 use crate::storage::{Fault, MemoryStorage, Recorder, Storage};
 use crate::sync::{Mutex, Rank};
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub(super) fn record(workload: &Workload) -> Result<Recording> {
@@ -30,7 +33,7 @@ pub(super) fn record_with(workload: &Workload, prepare: impl FnOnce(&Fault)) -> 
     recording.backing = workload.source();
     recording.settings = workload.settings.clone();
     // After a crash all rules hold: what is judged is what the run left.
-    recording.settings.rules = crate::meta::Rules::default();
+    recording.settings.rules = Rules::default();
     Ok(recording)
 }
 
@@ -119,7 +122,8 @@ impl Runner {
                 self.close()?;
                 self.open()
             }
-            Step::Kill => self.kill(),
+            Step::Kill => self.kill(&|_| Ok(())),
+            Step::Repair => self.kill(&|storage| repair(storage, self.workload.settings.rules)),
         }
     }
 
@@ -131,11 +135,13 @@ impl Runner {
         self.marked(&Call::Flush, |_| image.close())
     }
 
-    fn kill(&self) -> Result<()> {
+    /// The process dies; `meanwhile` nobody has the image open.
+    fn kill(&self, meanwhile: &dyn Fn(Arc<dyn Storage>) -> Result<()>) -> Result<()> {
         self.recorder.mark("kill");
         std::mem::forget(self.state.lock().image.take());
         let number = self.number(&Call::Killed(Vec::new()));
         self.recorder.begin(number);
+        meanwhile(Arc::clone(&self.above) as Arc<dyn Storage>)?;
         self.open()?;
         let seen = Call::Killed(self.touched()?);
         self.recorder.end(number, true);
@@ -178,6 +184,16 @@ impl Runner {
         state.calls.push(call.clone());
         state.calls.len() as u64 - 1
     }
+}
+
+/// Repairs an image that nobody has open, and finds it sound.
+fn repair(storage: Arc<dyn Storage>, rules: Rules) -> Result<()> {
+    let how = CheckOptions { repair: Some(Repair::All), rules, ..CheckOptions::default() };
+    let report = check_storage_with(storage, &how, &mut |_, _| ControlFlow::Continue(()))?;
+    if report.is_clean() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Internal, "a repair leaves something to repair"))
 }
 
 /// Makes a guest call, as call number `number`.

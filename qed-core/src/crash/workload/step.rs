@@ -25,6 +25,8 @@ pub enum Step {
     Reopen,
     /// The process dies, the machine lives; the image is opened again.
     Kill,
+    /// The same, and the image is repaired before it is opened.
+    Repair,
 }
 
 impl Step {
@@ -79,6 +81,7 @@ impl fmt::Display for Step {
             Self::Shorten(when, bytes) => write!(f, "shorten {bytes} [{when}]"),
             Self::Reopen => f.write_str("reopen"),
             Self::Kill => f.write_str("kill"),
+            Self::Repair => f.write_str("repair"),
         }
     }
 }
@@ -92,6 +95,7 @@ impl FromStr for Step {
         Ok(match verb {
             "reopen" if rest.is_empty() => Self::Reopen,
             "kill" if rest.is_empty() => Self::Kill,
+            "repair" if rest.is_empty() => Self::Repair,
             "try" => Self::Try(made(rest)?),
             "fail" => Self::Fail(enclosed(rest, '[', ']').ok_or_else(wrong)?.0.parse()?),
             "deny" => Self::Deny(enclosed(rest, '[', ']').ok_or_else(wrong)?.0.parse()?),

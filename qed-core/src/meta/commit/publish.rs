@@ -52,7 +52,7 @@ impl Meta {
     /// Makes an empty L2 table for entry `index` of the L1 table (C11).
     fn make_table(&self, index: u64) -> Result<()> {
         let _claimed = self.claims.take([Claim::Table(index)]);
-        let Some((slice, entry)) = self.l1.place(index) else {
+        let Some((slice, entry)) = self.l1.place(index)? else {
             return Err(Error::invalid("a guest offset lies past the image's end"));
         };
         // With bad entries tolerated this could be a damaged one: it is not overwritten.

@@ -6,9 +6,10 @@ use crate::addr::{FileOffset, GuestCluster};
 use crate::error::{Corruption, Error, Result};
 use crate::format::{L1Entry, L2Entry};
 use crate::meta::Meta;
+use crate::meta::plan::few::Few;
 use crate::meta::plan::grace::Request;
 use crate::meta::tables::l1::read_slice;
-use crate::meta::tables::slice::{SLICE_ENTRIES, Slice, SliceKey};
+use crate::meta::tables::slice::{SLICE_ENTRIES, Slice};
 
 /// Where the bytes of a part of a guest range are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) struct Segment {
 /// What to read. The clusters it names stay what they are until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ReadPlan<'a> {
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: Few<Segment>,
     _request: Request<'a>,
 }
 
@@ -44,7 +45,7 @@ impl Meta {
     /// A table that cannot be read, an entry that cannot be right.
     pub(crate) fn plan_read(&self, offset: u64, length: u64) -> Result<ReadPlan<'_>> {
         let request = self.grace.enter();
-        let mut segments: Vec<Segment> = Vec::with_capacity(1);
+        let mut segments = Few::new();
         let end = offset + length;
         let mut at = offset;
         while at < end {
@@ -61,21 +62,27 @@ impl Meta {
     /// # Errors
     /// As [`plan_read`](Self::plan_read).
     pub(crate) fn segment(&self, offset: u64, length: u64) -> Result<Segment> {
+        self.look(self.guest_cluster(offset), |slice| match slice {
+            Some(slice) => self.segment_in(slice, offset, length),
+            None => {
+                let span = self.geometry.l2_span();
+                let length = length.min(span - offset % span);
+                Ok(Segment { offset, length, place: Place::Backing })
+            }
+        })
+    }
+
+    fn segment_in(&self, slice: &Slice, offset: u64, length: u64) -> Result<Segment> {
         let geometry = self.geometry;
         let first = self.guest_cluster(offset);
-        let Some(slice) = self.slice(first)? else {
-            let span = geometry.l2_span();
-            let length = length.min(span - offset % span);
-            return Ok(Segment { offset, length, place: Place::Backing });
-        };
         let within = geometry.in_cluster(offset);
-        let place = self.place_of(&slice, first, within)?;
+        let place = self.place_of(slice, first, within)?;
         let mut reach = geometry.cluster_size() - within;
         let last_entry = SLICE_ENTRIES - 1;
         let mut cluster = first;
         while reach < length && entry_of(cluster) < last_entry {
             cluster = GuestCluster(cluster.get() + 1);
-            let next = self.place_of(&slice, cluster, 0);
+            let next = self.place_of(slice, cluster, 0);
             if next.ok() != Some(place_after(place, reach)) {
                 break;
             }
@@ -84,7 +91,38 @@ impl Meta {
         Ok(Segment { offset, length: reach.min(length), place })
     }
 
-    /// The slice that maps `cluster`; `None` where it has no L2 table.
+    /// What `read` finds in the slice that maps `cluster`, or without one where the cluster has no
+    /// L2 table. Without a lock, as a rule: `read` may then be called twice, and only what the last
+    /// call answers counts.
+    ///
+    /// # Errors
+    /// As [`slice`](Self::slice), and what `read` reports.
+    pub(crate) fn look<T>(
+        &self,
+        cluster: GuestCluster,
+        mut read: impl FnMut(Option<&Slice>) -> Result<T>,
+    ) -> Result<T> {
+        match self.look_now(cluster, &mut read) {
+            Some(seen) => seen,
+            None => read(self.slice(cluster)?.as_deref()),
+        }
+    }
+
+    /// The same as far as it needs no reading and no waiting: `None` where it would.
+    pub(crate) fn look_now<T>(
+        &self,
+        cluster: GuestCluster,
+        mut read: impl FnMut(Option<&Slice>) -> Result<T>,
+    ) -> Option<Result<T>> {
+        if let Some(view) = self.cache.view(cluster.get() / SLICE_ENTRIES as u64) {
+            let seen = read(Some(view.slice()));
+            return view.holds().then_some(seen);
+        }
+        let has_no_table = self.l1.is_known_empty(self.geometry.l1_index(cluster));
+        has_no_table.then(|| read(None))
+    }
+
+    /// Holds the slice that maps `cluster`; `None` where it has no L2 table.
     ///
     /// # Errors
     /// The L1 entry cannot be right, or the table cannot be read.
@@ -96,13 +134,32 @@ impl Meta {
             Err(error) => return Err(error),
         };
         let number = cluster.get() / SLICE_ENTRIES as u64;
-        let slice = self.cache.slice(number, || {
+        let slice = self.cache.hold(number, |slice| {
             let first = self.geometry.l2_index(GuestCluster(number * SLICE_ENTRIES as u64));
             let offset = FileOffset(table.get() + 8 * first);
             let bytes = read_slice(&*self.storage, offset)?;
-            Ok(Slice::parse(SliceKey::L2(number), offset, &bytes, |word| !self.can_be_data(word)))
+            self.l1.with_metadata(|is_metadata| {
+                slice.fill(number, offset, &bytes.0, |word| !self.can_stand(word, is_metadata));
+            });
+            Ok(())
         })?;
         Ok(Some(slice))
+    }
+
+    /// Reads all that says where tables are. From here on no entry that names one is taken for data
+    /// (F3.5): to be called before anything is written to the image, without locks.
+    ///
+    /// # Errors
+    /// A part of the L1 table cannot be read.
+    pub(crate) fn find_tables(&self, image_size: u64) -> Result<()> {
+        if self.l1.complete(image_size)? {
+            self.cache.visit(|slice| {
+                self.l1.with_metadata(|is_metadata| {
+                    slice.judge(|word| !self.can_stand(word, is_metadata));
+                });
+            });
+        }
+        Ok(())
     }
 
     /// What the entry of `cluster` says.
@@ -122,9 +179,9 @@ impl Meta {
     /// Whether the entries on the way to `cluster`'s data are stable, all of their slices.
     pub(crate) fn is_mapping_stable(&self, cluster: GuestCluster) -> bool {
         let l1 = self.l1.place(self.geometry.l1_index(cluster));
-        let above = l1.is_some_and(|(slice, _)| slice.versions().is_stable());
-        let own = || matches!(self.slice(cluster), Ok(Some(slice)) if slice.versions().is_stable());
-        self.clock.has_synced() && above && own()
+        let above = matches!(l1, Ok(Some((slice, _))) if slice.is_stable());
+        let own = || self.look(cluster, |slice| Ok(slice.is_some_and(Slice::is_stable)));
+        self.clock.has_synced() && above && matches!(own(), Ok(true))
     }
 
     pub(crate) fn guest_cluster(&self, offset: u64) -> GuestCluster {
@@ -139,13 +196,12 @@ impl Meta {
         })
     }
 
-    /// Whether an L2 entry found on disk may name a cluster at `word` (F3.3 to F3.5).
-    fn can_be_data(&self, word: u64) -> bool {
+    /// Whether an L2 entry found on disk may say `word` (F3.3 to F3.5).
+    fn can_stand(&self, word: u64, is_metadata: &mut dyn FnMut(u64) -> bool) -> bool {
         match L2Entry::decode(word, self.geometry) {
             Some(L2Entry::Data(offset)) => {
                 let end = offset.get().checked_add(self.geometry.cluster_size());
-                end.is_some_and(|end| end <= self.space.usable())
-                    && !self.l1.is_metadata(offset.get())
+                end.is_some_and(|end| end <= self.space.usable()) && !is_metadata(offset.get())
             }
             Some(_) => true,
             None => false,
@@ -159,7 +215,7 @@ pub(crate) fn entry_of(cluster: GuestCluster) -> usize {
 }
 
 /// Adds `segment` to the list, joined with the last one where it goes on from it.
-pub(crate) fn extend_or_push(segments: &mut Vec<Segment>, segment: Segment) {
+pub(crate) fn extend_or_push(segments: &mut Few<Segment>, segment: Segment) {
     if let Some(last) = segments.last_mut()
         && last.offset + last.length == segment.offset
         && place_after(last.place, last.length) == segment.place

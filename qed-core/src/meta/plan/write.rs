@@ -12,6 +12,7 @@ use crate::format::L2Entry;
 use crate::meta::Meta;
 use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, Claimed};
+use crate::meta::plan::few::Few;
 use crate::meta::plan::grace::Request;
 use crate::meta::plan::lookup::entry_of;
 use crate::meta::rules::Rule;
@@ -43,6 +44,13 @@ pub(crate) struct WriteSegment {
     is_new: bool,
 }
 
+impl WriteSegment {
+    /// Whether it takes a request of `length` bytes as it is.
+    pub(crate) fn is_all(&self, length: u64) -> bool {
+        self.length == length && self.head.is_none() && self.tail.is_none()
+    }
+}
+
 #[derive(Debug)]
 struct NewEntry {
     entry: usize,
@@ -55,7 +63,7 @@ struct NewEntry {
 #[derive(Debug)]
 pub(crate) struct WritePlan<'a> {
     meta: &'a Meta,
-    pub(crate) segments: Vec<WriteSegment>,
+    pub(crate) segments: Few<WriteSegment>,
     pub(crate) length: u64,
     entries: Vec<NewEntry>,
     runs: Vec<Run>,
@@ -79,7 +87,7 @@ impl Meta {
         let span = SLICE_ENTRIES as u64 * self.geometry.cluster_size();
         let mut plan = WritePlan {
             meta: self,
-            segments: Vec::with_capacity(1),
+            segments: Few::new(),
             length: length.min(span - offset % span),
             entries: Vec::new(),
             runs: Vec::new(),
@@ -91,9 +99,11 @@ impl Meta {
         };
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
-        if let Some(slice) = self.slice(first)?
-            && plan.map_in_place(offset, &slice)?
-        {
+        let is_mapped = self.look(first, |slice| match slice {
+            Some(slice) => plan.map_in_place(offset, slice),
+            None => Ok(false),
+        })?;
+        if is_mapped {
             return Ok(plan);
         }
         self.begin_changes()?;
@@ -155,6 +165,7 @@ impl WritePlan<'_> {
         let geometry = self.meta.geometry;
         let end = offset + self.length;
         let mut at = offset;
+        self.segments.clear();
         while at < end {
             let within = geometry.in_cluster(at);
             let L2Entry::Data(place) = self.meta.entry(slice, self.meta.guest_cluster(at))? else {

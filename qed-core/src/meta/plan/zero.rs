@@ -6,6 +6,7 @@ use crate::format::L2Entry;
 use crate::meta::Meta;
 use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, Claimed};
+use crate::meta::plan::few::Few;
 use crate::meta::plan::grace::Request;
 use crate::meta::plan::lookup::{Place, Segment, entry_of, extend_or_push};
 use crate::meta::rules::Rule;
@@ -27,7 +28,7 @@ pub(crate) struct ZeroPlan<'a> {
     /// Guest clusters that the plan covers.
     pub(crate) clusters: u64,
     /// Data to be zeroed in place.
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: Few<Segment>,
     _claimed: Option<Claimed<'a>>,
     _request: Request<'a>,
 }
@@ -52,7 +53,7 @@ impl Meta {
             let bytes = self.geometry.guest_offset(first).get();
             let end = bytes + empty * self.geometry.cluster_size();
             if base.reads_zero(bytes, end, false)? {
-                let segments = Vec::new();
+                let segments = Few::new();
                 let plan =
                     ZeroPlan { clusters: empty, segments, _claimed: None, _request: request };
                 return Ok(plan);
@@ -63,7 +64,7 @@ impl Meta {
         let clusters = count.min(SLICE_ENTRIES as u64 - entry_of(first) as u64);
         let range = first.get()..first.get() + clusters;
         let claimed = self.claims.take(range.clone().map(Claim::Cluster));
-        let mut segments = Vec::new();
+        let mut segments = Few::new();
         let mut changes = Vec::new();
         let size = self.geometry.cluster_size();
         for cluster in range.map(GuestCluster) {

@@ -10,17 +10,22 @@
 //! another writer leaves them (F5), and 0 repairs them; damage names what is in use already, and no
 //! rule says which of the two references is right (C12a).
 
+pub(crate) mod bounds;
 pub(crate) mod pieces;
 pub(crate) mod repair;
+pub(crate) mod survey;
+mod walk;
 
-use crate::addr::{FileOffset, GuestCluster};
+use crate::addr::GuestCluster;
 use crate::error::{Corruption, Error, Result};
-use crate::format::{Geometry, Header, L1Entry, L2Entry};
-use crate::meta::scan::pieces::Pieces;
+use crate::format::Header;
+use crate::meta::scan::bounds::Bounds;
+use crate::meta::scan::survey::Survey;
+use crate::meta::scan::walk::Walk;
 use crate::meta::space::refs::Refs;
 use crate::storage::Storage;
-use std::ops::Range;
-use std::result::Result as StdResult;
+
+pub(crate) use walk::GoOn;
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,217 +91,38 @@ pub(crate) fn scan(
     file_length: u64,
     visit: &mut dyn FnMut(BadEntry) -> Result<()>,
 ) -> Result<Scan> {
-    scan_while(storage, header, file_length, &mut || Ok(()), visit)
+    scan_while(storage, header, file_length, &mut |_, _| Ok(()), visit)
 }
 
 /// The same walk, with `go_on` asked before each piece of a table: its error ends the walk.
-pub(crate) fn scan_while(
+pub(crate) fn scan_while<'a>(
     storage: &dyn Storage,
     header: &Header,
     file_length: u64,
-    go_on: &mut dyn FnMut() -> Result<()>,
-    visit: &mut dyn FnMut(BadEntry) -> Result<()>,
-) -> Result<Scan> {
-    let mut walk = Walk {
-        geometry: header.geometry,
-        header_bytes: header.header_bytes(),
-        usable: header.geometry.usable_length(file_length),
-        found: Scan::default(),
-        go_on,
-        visit,
-    };
-    walk.mark_header(header)?;
-    let mut pieces = Pieces::new(storage);
-    for (l1_index, table) in walk.walk_l1(&mut pieces, header.l1_table_offset)? {
-        walk.walk_l2(&mut pieces, l1_index, table)?;
-    }
-    let mut found = walk.found;
-    found.end = found.refs.highest().map_or(0, |cluster| cluster + 1);
-    Ok(found)
-}
-
-struct Walk<'a> {
-    geometry: Geometry,
-    header_bytes: u64,
-    usable: u64,
-    found: Scan,
-    go_on: &'a mut dyn FnMut() -> Result<()>,
+    go_on: &'a mut GoOn<'a>,
     visit: &'a mut dyn FnMut(BadEntry) -> Result<()>,
+) -> Result<Scan> {
+    let bounds = Bounds::new(header, file_length);
+    let walk = Walk { bounds, found: Scan::default(), survey: None, go_on, visit };
+    walk.run(storage, header)
 }
 
-/// What is wrong with an offset, before it is known whose it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Dangling,
-    NamesMetadata,
-    Duplicate,
-}
-
-impl Walk<'_> {
-    fn mark_header(&mut self, header: &Header) -> Result<()> {
-        let l1 = header.l1_table_offset;
-        if !self.lies_inside(l1.get(), self.geometry.table_clusters()) {
-            return Err(Corruption::L1Offset { found: l1.get() }.into());
-        }
-        self.mark_metadata(FileOffset(0), header.header_clusters.into());
-        self.mark_metadata(l1, self.geometry.table_clusters());
-        Ok(())
-    }
-
-    /// Marks every L2 table and answers the legal ones, in guest order.
-    fn walk_l1(
-        &mut self,
-        pieces: &mut Pieces<'_>,
-        l1: FileOffset,
-    ) -> Result<Vec<(u64, FileOffset)>> {
-        let l1_clusters = self.clusters_of(l1, self.geometry.table_clusters());
-        let mut tables = Vec::new();
-        let mut readable = true;
-        pieces.start(l1, self.geometry.table_bytes());
-        (self.go_on)()?;
-        while let Some(piece) = pieces.next() {
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => {
-                    self.note_unreadable(error, &mut readable);
-                    continue;
-                }
-            };
-            for (l1_index, word) in (piece.first..).zip(piece.words) {
-                let word = u64::from_le_bytes(*word);
-                if word == L1Entry::Empty.encode() {
-                    continue;
-                }
-                match self.take_table(word, &l1_clusters) {
-                    Ok(table) => tables.push((l1_index, table)),
-                    Err(fault) => self.bad_l1_entry(l1_index, word, fault)?,
-                }
-            }
-            (self.go_on)()?;
-        }
-        Ok(tables)
-    }
-
-    fn take_table(&mut self, word: u64, l1_clusters: &Range<u64>) -> StdResult<FileOffset, Fault> {
-        let Some(L1Entry::Table(table)) = L1Entry::decode(word, self.geometry) else {
-            return Err(Fault::Dangling);
-        };
-        self.check_place(word, self.geometry.table_clusters())?;
-        let clusters = self.clusters_of(table, self.geometry.table_clusters());
-        if self.mark_metadata(table, self.geometry.table_clusters()) {
-            return Ok(table);
-        }
-        let in_l1 = clusters.start < l1_clusters.end && l1_clusters.start < clusters.end;
-        Err(if in_l1 { Fault::NamesMetadata } else { Fault::Duplicate })
-    }
-
-    fn walk_l2(&mut self, pieces: &mut Pieces<'_>, l1_index: u64, table: FileOffset) -> Result<()> {
-        let cluster_size = self.geometry.cluster_size();
-        let mut readable = true;
-        let mut next_in_file = None;
-        pieces.start(table, self.geometry.table_bytes());
-        while let Some(piece) = pieces.next() {
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => {
-                    self.note_unreadable(error, &mut readable);
-                    continue;
-                }
-            };
-            for (l2_index, word) in (piece.first..).zip(piece.words) {
-                let word = u64::from_le_bytes(*word);
-                if word == L2Entry::Unallocated.encode() || word == L2Entry::Zero.encode() {
-                    continue;
-                }
-                self.found.allocated += 1;
-                self.found.fragmented += u64::from(next_in_file.is_some_and(|next| next != word));
-                next_in_file = Some(word.wrapping_add(cluster_size));
-                if let Err(fault) = self.take_cluster(word) {
-                    let cluster = self.geometry.cluster_at(l1_index, l2_index);
-                    self.bad_l2_entry(cluster, word, fault)?;
-                }
-            }
-            (self.go_on)()?;
-        }
-        Ok(())
-    }
-
-    fn take_cluster(&mut self, word: u64) -> StdResult<(), Fault> {
-        if !self.geometry.is_cluster_aligned(word) {
-            return Err(Fault::Dangling);
-        }
-        self.check_place(word, 1)?;
-        let cluster = self.geometry.file_cluster(FileOffset(word)).get();
-        if !self.found.refs.set(cluster) {
-            return Ok(());
-        }
-        let metadata = self.found.metadata.contains(cluster);
-        Err(if metadata { Fault::NamesMetadata } else { Fault::Duplicate })
-    }
-
-    /// Whether `clusters` from the aligned `offset` may be named at all (F3.4).
-    fn check_place(&self, offset: u64, clusters: u64) -> StdResult<(), Fault> {
-        if !self.lies_inside(offset, clusters) {
-            return Err(Fault::Dangling);
-        }
-        if offset < self.header_bytes { Err(Fault::NamesMetadata) } else { Ok(()) }
-    }
-
-    fn lies_inside(&self, offset: u64, clusters: u64) -> bool {
-        let end = offset.checked_add(clusters * self.geometry.cluster_size());
-        end.is_some_and(|end| end <= self.usable)
-    }
-
-    fn clusters_of(&self, start: FileOffset, clusters: u64) -> Range<u64> {
-        let first = self.geometry.file_cluster(start).get();
-        first..first + clusters
-    }
-
-    /// Marks a table's clusters; answers whether none of them was taken.
-    fn mark_metadata(&mut self, start: FileOffset, clusters: u64) -> bool {
-        let mut untouched = true;
-        for cluster in self.clusters_of(start, clusters) {
-            untouched &= !self.found.refs.set(cluster);
-            self.found.metadata.set(cluster);
-        }
-        untouched
-    }
-
-    fn note_unreadable(&mut self, error: Error, readable: &mut bool) {
-        if std::mem::take(readable) {
-            self.found.unreadable += 1;
-            self.found.first_unreadable.get_or_insert(error);
-        }
-    }
-
-    fn bad_l1_entry(&mut self, index: u64, value: u64, fault: Fault) -> Result<()> {
-        let guest_cluster = self.geometry.cluster_at(index, 0).get();
-        let fault = match fault {
-            Fault::Dangling => Corruption::L1Entry { index, value },
-            Fault::NamesMetadata => Corruption::NamesMetadata { guest_cluster, value },
-            Fault::Duplicate => Corruption::Duplicate { guest_cluster, value },
-        };
-        self.report(BadEntry { place: EntryPlace::L1(index), fault })
-    }
-
-    fn bad_l2_entry(&mut self, cluster: GuestCluster, value: u64, fault: Fault) -> Result<()> {
-        let guest_cluster = cluster.get();
-        let fault = match fault {
-            Fault::Dangling => Corruption::L2Entry { guest_cluster, value },
-            Fault::NamesMetadata => Corruption::NamesMetadata { guest_cluster, value },
-            Fault::Duplicate => Corruption::Duplicate { guest_cluster, value },
-        };
-        self.report(BadEntry { place: EntryPlace::L2(cluster), fault })
-    }
-
-    fn report(&mut self, bad: BadEntry) -> Result<()> {
-        if bad.is_dangling() {
-            self.found.dangling += 1;
-        } else {
-            self.found.damage += 1;
-        }
-        (self.visit)(bad)
-    }
+/// The same walk on behalf of a repair: it goes on where a check stops, and fills in `survey`.
+///
+/// # Errors
+/// As [`scan`]; [`ErrorKind::Refused`](crate::ErrorKind::Refused) where the repair would take more
+/// new space than it may.
+pub(crate) fn survey<'a>(
+    storage: &dyn Storage,
+    header: &Header,
+    file_length: u64,
+    survey: &'a mut Survey,
+    go_on: &'a mut GoOn<'a>,
+) -> Result<Scan> {
+    let bounds = Bounds::new(header, file_length);
+    let visit = &mut |_| Ok(());
+    let walk = Walk { bounds, found: Scan::default(), survey: Some(survey), go_on, visit };
+    walk.run(storage, header)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::meta::plan::lookup::entry_of;
 use crate::meta::rules::Rule;
 use crate::meta::scan::EntryPlace;
 use crate::meta::tables::header::write_metadata;
-use crate::meta::tables::slice::{Change, SLICE_BYTES, Slice};
+use crate::meta::tables::slice::{Change, SLICE_BYTES, SLICE_ENTRIES, Slice};
 
 impl Meta {
     /// At a writable open: unknown autoclear bits go, durably, and so does what NEED_CHECK
@@ -27,6 +27,7 @@ impl Meta {
         let header = self.header.get();
         let unknown = header.autoclear_features & !AUTOCLEAR_KNOWN;
         if header.needs_check() {
+            self.find_tables_once()?;
             self.clock.sync_now()?;
             if self.settings.rules.breaks(Rule::SwitchAfterSync) {
                 self.declare_checked()?;
@@ -79,14 +80,21 @@ impl Meta {
     /// The cached slice of an entry, where the image's size reaches it.
     fn place_in_memory(&self, place: EntryPlace) -> Result<Option<(Arc<Slice>, usize)>> {
         match place {
-            EntryPlace::L1(index) => {
-                Ok(self.l1.place(index).map(|(slice, entry)| (Arc::clone(slice), entry)))
+            EntryPlace::L1(index) if self.reaches(index) => {
+                let place = self.l1.place(index)?;
+                Ok(place.map(|(slice, entry)| (Arc::clone(slice), entry)))
             }
-            EntryPlace::L2(cluster) if self.l1.place(self.geometry.l1_index(cluster)).is_some() => {
+            EntryPlace::L2(cluster) if self.reaches(self.geometry.l1_index(cluster)) => {
                 Ok(self.slice(cluster)?.map(|slice| (slice, entry_of(cluster))))
             }
-            EntryPlace::L2(_) => Ok(None),
+            EntryPlace::L1(_) | EntryPlace::L2(_) => Ok(None),
         }
+    }
+
+    /// Whether the image's size uses the slice of the L1 table that entry `index` stands in.
+    fn reaches(&self, index: u64) -> bool {
+        let used = self.geometry.l1_entries_for(self.image_size);
+        index < used.next_multiple_of(SLICE_ENTRIES as u64)
     }
 
     /// Entries past the image's size (F3.6) are in no cache.

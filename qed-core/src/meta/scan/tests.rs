@@ -1,7 +1,10 @@
 use super::*;
+use crate::addr::FileOffset;
 use crate::error::ErrorKind;
+use crate::format::Geometry;
 use crate::storage::{Limits, MemoryStorage, StoredExtent, WriteFlags};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const PAGE: u64 = 4096;
@@ -299,7 +302,7 @@ fn the_visitor_and_the_caller_can_end_the_walk() {
     let stop = || Err(Error::new(ErrorKind::Cancelled, "enough"));
     let kind = |result: Result<Scan>| result.unwrap_err().kind();
     assert_eq!(kind(scan(&file, &header, file.length, &mut |_| stop())), ErrorKind::Cancelled);
-    let by_caller = scan_while(&file, &header, file.length, &mut || stop(), &mut |_| Ok(()));
+    let by_caller = scan_while(&file, &header, file.length, &mut |_, _| stop(), &mut |_| Ok(()));
     assert_eq!(kind(by_caller), ErrorKind::Cancelled);
 }
 

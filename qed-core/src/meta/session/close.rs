@@ -4,9 +4,6 @@ use crate::error::{Error, Result};
 use crate::format::AUTOCLEAR_FREE_MAP;
 use crate::meta::Meta;
 use crate::meta::rules::Rule;
-use crate::meta::session::open::read_area;
-use crate::meta::space::freemap::{self, Tie};
-use crate::meta::space::ranges::RangeSet;
 
 impl Meta {
     /// Ends the session. No request is running. What was written is stable when this succeeds.
@@ -36,19 +33,6 @@ impl Meta {
             self.clock.sync_now()?;
         }
         Ok(())
-    }
-
-    /// Writes the map where it has room behind the header and nobody else's bytes stand (F1.2); its
-    /// bit follows when it is stable.
-    fn save_free_map(&self, length: u64, free: &RangeSet) -> Result<bool> {
-        let header = self.header.get();
-        let Some(area) = freemap::area(&header) else { return Ok(false) };
-        let before = read_area(&*self.storage, &area)?;
-        let tie = Tie { file_length: length, l1_checksum: freemap::l1_checksum(self.l1.words()) };
-        let map = freemap::encode(free, true, tie, before.len());
-        let Some(map) = map.filter(|_| freemap::may_replace(&before)) else { return Ok(false) };
-        self.header.write_area(&*self.storage, &map, area.start)?;
-        Ok(true)
     }
 
     fn cut(&self, length: u64) -> Result<()> {

@@ -10,6 +10,7 @@
 
 pub(crate) mod close;
 pub(crate) mod open;
+mod saved;
 pub(crate) mod settings;
 
 use std::collections::BTreeSet;
@@ -30,14 +31,16 @@ const REPAIRS_AT_ONCE: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Session {
     changing: AtomicBool,
+    /// All that says where tables are has been read.
+    tables_found: AtomicBool,
     /// What is known of the tables when the session begins to change things.
     gate: Mutex<Gate>,
 }
 
 #[derive(Debug)]
 struct Gate {
-    /// The free map found at open, believed until it is used.
-    free_map: Option<RangeSet>,
+    /// The header announced a free map at open, which nobody has used yet.
+    has_map: bool,
     /// The first damage a scan found: allocation stops (C12a).
     damage: Option<String>,
 }
@@ -54,9 +57,13 @@ struct Findings {
 }
 
 impl Session {
-    pub(crate) fn new(free_map: Option<RangeSet>) -> Self {
-        let gate = Gate { free_map, damage: None };
-        Self { changing: AtomicBool::new(false), gate: Mutex::new(Rank::Session, gate) }
+    pub(crate) fn new(has_map: bool) -> Self {
+        let gate = Gate { has_map, damage: None };
+        Self {
+            changing: AtomicBool::new(false),
+            tables_found: AtomicBool::new(false),
+            gate: Mutex::new(Rank::Session, gate),
+        }
     }
 }
 
@@ -83,6 +90,7 @@ impl Meta {
         if let Some(damage) = &gate.damage {
             return Err(Error::new(ErrorKind::Damaged, damage.clone()));
         }
+        self.find_tables_once()?;
         let rules = self.settings.rules;
         if !rules.breaks(Rule::ClearFreeMapFirst) {
             self.header.update(&*self.storage, |header| {
@@ -123,7 +131,25 @@ impl Meta {
         match self.settings.trust {
             Trust::Untrusted => self.begin_changes(),
             Trust::Normal | Trust::Damaged => self.check_writable(),
+        }?;
+        if self.session.tables_found.load(SeqCst) {
+            return Ok(());
         }
+        let _gate = self.session.gate.lock();
+        self.find_tables_once()
+    }
+
+    /// Learns where tables are, before the session's first write. Called behind the gate, or while
+    /// the image is opened.
+    ///
+    /// # Errors
+    /// A part of the L1 table cannot be read.
+    pub(crate) fn find_tables_once(&self) -> Result<()> {
+        if !self.session.tables_found.load(SeqCst) {
+            self.find_tables(self.image_size)?;
+            self.session.tables_found.store(true, SeqCst);
+        }
+        Ok(())
     }
 
     /// Fails for images that were opened read-only.
@@ -145,13 +171,14 @@ impl Meta {
         let vouched = self.header.get().autoclear_features & AUTOCLEAR_TABLES_VOUCHED != 0;
         let trusted = self.settings.trust != Trust::Untrusted;
         if vouched && trusted {
-            if let Some(free) = gate.free_map.take() {
+            let announced = std::mem::take(&mut gate.has_map);
+            if let Some(free) = if announced { self.read_free_map()? } else { None } {
                 return self.space.adopt(free);
             }
             // Nothing dangles; what is free in a large image is found out beside the requests. In a
             // small one it is known at once, or short sessions that crash would each leave the
             // space behind that they extended the file by.
-            let tables = self.l1.words().filter(|word| *word != 0).count() as u64;
+            let tables = self.l1.words(self.image_size)?.filter(|word| *word != 0).count() as u64;
             let bytes = tables.saturating_mul(self.geometry.table_bytes());
             if self.settings.background && bytes > self.settings.scan_limit {
                 return Ok(());
@@ -228,7 +255,7 @@ impl Meta {
         let length_at_open = self.length_at_open;
         let header = self.header.get();
         let mut suspects = 0;
-        let mut go_on = || self.background.go_on();
+        let mut go_on = |_, _| self.background.go_on();
         let mut visit = |bad: BadEntry| {
             // The session's own new clusters lie past the end found at open: they only look
             // dangling.

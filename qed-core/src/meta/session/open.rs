@@ -1,11 +1,9 @@
 //! From a storage to metadata that can be used.
 
-use std::io::IoSliceMut;
-use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use crate::error::{Error, Result};
-use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED, Header};
+use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED};
 use crate::meta::commit::background::Background;
 use crate::meta::commit::clock::Clock;
 use crate::meta::commit::unstable::Unstable;
@@ -14,8 +12,6 @@ use crate::meta::plan::grace::Grace;
 use crate::meta::rules::Rule;
 use crate::meta::session::Session;
 use crate::meta::space::Space;
-use crate::meta::space::freemap::{self, Tie};
-use crate::meta::space::ranges::RangeSet;
 use crate::meta::tables::cache::Cache;
 use crate::meta::tables::header::HeaderBlock;
 use crate::meta::tables::l1::L1;
@@ -24,7 +20,8 @@ use crate::source::Source;
 use crate::storage::{Latch, Storage};
 
 impl Meta {
-    /// Opens the image in `storage` over `backing`. A writable open honours NEED_CHECK (F5) and
+    /// Opens the image in `storage` over `backing`: reads the header, and tables only where
+    /// NEED_CHECK asks for it. A writable open honours NEED_CHECK (F5) and
     /// clears autoclear bits it does not know (F1); a read-only one changes nothing.
     ///
     /// # Errors
@@ -42,8 +39,9 @@ impl Meta {
         let header = block.get();
         let length = storage.len().map_err(|error| Error::io("asking the file's length", error))?;
         let geometry = header.geometry;
-        let l1 = L1::read(&*storage, &header, geometry.usable_length(length))?;
-        let free_map = read_free_map(&*storage, &header, &l1, length, &settings)?;
+        let l1 = L1::new(Arc::clone(&storage), &header, geometry.usable_length(length));
+        let bits = AUTOCLEAR_FREE_MAP | AUTOCLEAR_TABLES_VOUCHED;
+        let has_map = header.autoclear_features & bits == bits && !header.needs_check();
         let clock = Clock::new(Arc::clone(&storage));
         let space = Space::new(Arc::clone(&storage), geometry, settings.rules, length, &clock);
         let meta = Arc::new_cyclic(|this| Self {
@@ -59,7 +57,7 @@ impl Meta {
             claims: Claims::new(),
             unstable: Unstable::new(),
             space,
-            session: Session::new(free_map),
+            session: Session::new(has_map),
             background: Background::new(),
             clock,
             settings,
@@ -71,39 +69,4 @@ impl Meta {
         }
         Ok(meta)
     }
-}
-
-/// The free map, where its bit is set and everything it records agrees (C13). One that leaves free
-/// clusters out is worth less than a scan; one that calls a table free lies.
-fn read_free_map(
-    storage: &dyn Storage,
-    header: &Header,
-    l1: &L1,
-    length: u64,
-    settings: &MetaSettings,
-) -> Result<Option<RangeSet>> {
-    let wanted = AUTOCLEAR_FREE_MAP | AUTOCLEAR_TABLES_VOUCHED;
-    if settings.read_only || header.autoclear_features & wanted != wanted || header.needs_check() {
-        return Ok(None);
-    }
-    let Some(area) = freemap::area(header) else { return Ok(None) };
-    let bytes = read_area(storage, &area)?;
-    let mut tie = Tie { file_length: length, l1_checksum: freemap::l1_checksum(l1.words()) };
-    if settings.rules.breaks(Rule::DistrustForeignFreeMap) {
-        tie = freemap::recorded_tie(&bytes).unwrap_or(tie);
-    }
-    let saved = freemap::decode(&bytes, header, tie).filter(|saved| saved.complete);
-    Ok(saved.map(|saved| saved.free).filter(|free| !l1.tables_overlap(free)))
-}
-
-/// The extension area's bytes.
-///
-/// # Errors
-/// The read failed.
-pub(crate) fn read_area(storage: &dyn Storage, area: &Range<u64>) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(area.end - area.start).unwrap_or(0)];
-    storage
-        .read(&mut [IoSliceMut::new(&mut bytes)], area.start)
-        .map_err(|error| Error::io("reading the free map", error).at(area.start))?;
-    Ok(bytes)
 }

@@ -9,8 +9,8 @@
 //! u64, file length u64, L1 checksum u64, own checksum u64 (over the map with this field zero),
 //! then `(start, length)` in clusters, ascending; zeroes up to a multiple of 512.
 
+use crate::format::crc::Crc64;
 use crate::format::{HEADER_BYTES, Header};
-use crate::meta::space::crc::Crc64;
 use crate::meta::space::ranges::RangeSet;
 use std::ops::Range;
 

@@ -13,7 +13,6 @@
 //! 4. Below the end found at open nothing is handed out that the scan, a valid free map or this
 //!    session's own frees have not shown to be free (C15).
 
-pub(crate) mod crc;
 pub(crate) mod freemap;
 pub(crate) mod ranges;
 pub(crate) mod reclaim;

@@ -1,8 +1,11 @@
 //! Which clusters of the file are referenced: a sparse bitmap.
 //!
 //! Memory follows what is referenced, never the length of the file: an image may claim 2^62 bytes
-//! and name clusters at both ends. A chunk of 512 clusters costs some 100 bytes, so a dense image
-//! takes a fifth of a byte a cluster. Nothing here walks clusters that nobody names one by one.
+//! and name clusters at both ends. A chunk of 512 clusters costs some 70 bytes, so a dense image
+//! takes an eighth of a byte a cluster. Nothing here walks clusters that nobody names one by one.
+//!
+//! Chunks are found by a directory where their numbers are small, as in all files but sparse
+//! giants, and by a hash table beyond it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,7 +20,9 @@ type Chunk = [u64; WORDS];
 /// A set of file clusters.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refs {
-    /// Where the chunk of a chunk number stands in `chunks`.
+    /// Where the chunk of a small number stands in `chunks`, plus one; 0: there is none.
+    directory: Vec<usize>,
+    /// Where the other chunks stand.
     index: HashMap<u64, usize, Seed>,
     chunks: Vec<Chunk>,
     /// The chunk used last: neighbouring entries name neighbouring clusters.
@@ -44,9 +49,34 @@ impl Refs {
         was_set
     }
 
+    /// Adds `count` clusters from `first` on, unless one of them is there already; answers whether
+    /// it did.
+    pub(crate) fn set_run(&mut self, first: u64, count: u64) -> bool {
+        let taken = pieces(first, count).any(|(number, mask)| {
+            let chunk = self.chunk(number);
+            chunk.is_some_and(|chunk| chunk.iter().zip(mask).any(|(word, bits)| word & bits != 0))
+        });
+        if taken || count == 0 {
+            return !taken;
+        }
+        for (number, mask) in pieces(first, count) {
+            for (word, bits) in self.chunk_mut(number).iter_mut().zip(mask) {
+                *word |= bits;
+            }
+        }
+        self.count += count;
+        self.highest = self.highest.max(Some(first + count - 1));
+        true
+    }
+
     pub(crate) fn contains(&self, cluster: u64) -> bool {
         let (word, bit) = place(cluster);
         self.chunk(cluster / CHUNK_CLUSTERS).is_some_and(|chunk| chunk[word] & bit != 0)
+    }
+
+    /// The set for many questions about clusters that lie near each other.
+    pub(crate) fn probe(&self) -> Probe<'_> {
+        Probe { refs: self, found: None }
     }
 
     /// Clusters in the set.
@@ -62,27 +92,102 @@ impl Refs {
     /// The runs inside `range` that are not in the set, as `(start, length)`, lowest first.
     pub(crate) fn gaps(&self, range: Range<u64>) -> Gaps<'_> {
         let wanted = range.start / CHUNK_CLUSTERS..range.end.div_ceil(CHUNK_CLUSTERS);
-        let mut numbers: Vec<u64> =
-            self.index.keys().copied().filter(|number| wanted.contains(number)).collect();
+        let in_directory = (0..).zip(&self.directory).filter(|(_, at)| **at != 0);
+        let mut numbers: Vec<u64> = in_directory
+            .map(|(number, _)| number)
+            .chain(self.index.keys().copied())
+            .filter(|number| wanted.contains(number))
+            .collect();
         // Descending: the next chunk is the last of the list.
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         Gaps { refs: self, numbers, at: range.start, end: range.end }
     }
 
     fn chunk(&self, number: u64) -> Option<&Chunk> {
-        self.index.get(&number).and_then(|&at| self.chunks.get(at))
+        let at = match small(number) {
+            Some(place) => (*self.directory.get(place)?).checked_sub(1)?,
+            None => *self.index.get(&number)?,
+        };
+        self.chunks.get(at)
     }
 
     fn chunk_mut(&mut self, number: u64) -> &mut Chunk {
         let at = match self.last {
             Some((last, at)) if last == number => at,
-            _ => *self.index.entry(number).or_insert_with(|| {
-                self.chunks.push([0; WORDS]);
-                self.chunks.len() - 1
-            }),
+            _ => self.find_or_add(number),
         };
         self.last = Some((number, at));
         &mut self.chunks[at]
+    }
+
+    fn find_or_add(&mut self, number: u64) -> usize {
+        let next = self.chunks.len();
+        let at = match small(number) {
+            Some(place) => {
+                if self.directory.len() <= place {
+                    self.directory.resize(place + 1, 0);
+                }
+                let slot = &mut self.directory[place];
+                if *slot == 0 {
+                    *slot = next + 1;
+                }
+                *slot - 1
+            }
+            None => *self.index.entry(number).or_insert(next),
+        };
+        if at == next {
+            self.chunks.push([0; WORDS]);
+        }
+        at
+    }
+}
+
+/// The place in the directory of a chunk with a small number.
+fn small(number: u64) -> Option<usize> {
+    usize::try_from(number).ok().filter(|place| *place < DIRECTORY)
+}
+
+/// Chunks that a directory of at most 8 MiB finds: of 32 TiB at 64 KiB clusters.
+const DIRECTORY: usize = 1 << 20;
+
+/// The chunks that `count` clusters from `first` on lie in, and which bits of each they are.
+fn pieces(first: u64, count: u64) -> impl Iterator<Item = (u64, Chunk)> {
+    let end = first.saturating_add(count);
+    let numbers = first / CHUNK_CLUSTERS..end.div_ceil(CHUNK_CLUSTERS);
+    numbers.map(move |number| {
+        let start = number * CHUNK_CLUSTERS;
+        let mut mask = [0; WORDS];
+        for (word, from) in mask.iter_mut().zip((start..).step_by(64)) {
+            let low = first.saturating_sub(from).min(WORD_BITS);
+            let high = end.saturating_sub(from).min(WORD_BITS);
+            *word = ones(high) & !ones(low);
+        }
+        (number, mask)
+    })
+}
+
+/// The lowest `count` bits, at most 64.
+fn ones(count: u64) -> u64 {
+    if count == WORD_BITS { u64::MAX } else { (1 << count) - 1 }
+}
+
+/// See [`Refs::probe`].
+pub(crate) struct Probe<'a> {
+    refs: &'a Refs,
+    /// The number of the chunk looked at last, and the chunk.
+    found: Option<(u64, Option<&'a Chunk>)>,
+}
+
+impl Probe<'_> {
+    pub(crate) fn contains(&mut self, cluster: u64) -> bool {
+        let number = cluster / CHUNK_CLUSTERS;
+        let chunk = match self.found {
+            Some((last, chunk)) if last == number => chunk,
+            _ => self.refs.chunk(number),
+        };
+        self.found = Some((number, chunk));
+        let (word, bit) = place(cluster);
+        chunk.is_some_and(|chunk| chunk[word] & bit != 0)
     }
 }
 
@@ -232,6 +337,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_all_of_its_clusters() {
+        // Goal: a run at any place, also past the directory, is as its clusters one by one.
+        for base in [0, 64, 511, (DIRECTORY as u64 - 1) * CHUNK_CLUSTERS + 500, 1 << 50] {
+            for count in [0, 1, 63, 64, 65, 700] {
+                let mut run = of([base + 2000]);
+                assert!(run.set_run(base, count));
+                let each = of((base..base + count).chain([base + 2000]));
+                let all = base..base + 3000;
+                assert!(run.gaps(all.clone()).eq(each.gaps(all)), "{count} from {base}");
+                assert_eq!((run.count(), run.highest()), (each.count(), each.highest()));
+                assert_eq!(run.set_run(base, count), count == 0, "taken");
+                assert_eq!(run.count(), each.count(), "nothing is added where one is taken");
+            }
+        }
+    }
+
+    #[test]
     fn gaps_stay_inside_their_range() {
         let refs = of((0..CHUNK_CLUSTERS * 2).chain([CHUNK_CLUSTERS * 3]));
         assert_eq!(refs.gaps(0..CHUNK_CLUSTERS * 2).next(), None);
@@ -261,6 +383,9 @@ mod tests {
                 prop_assert!(n > 0 && last_end.is_none_or(|end| end < start), "gaps touch");
                 last_end = Some(start + n);
             }
+            let run = refs.clone().set_run(low, length);
+            let overlaps = clusters.range(low..low + length).next().is_some();
+            prop_assert_eq!(run, !overlaps);
             let members: BTreeSet<u64> = (0..2200).filter(|c| refs.contains(*c)).collect();
             prop_assert_eq!(refs.count(), members.len() as u64);
             prop_assert_eq!(refs.highest(), members.last().copied());

@@ -6,6 +6,12 @@
 //!
 //! A word that was found on disk and cannot be right is remembered as bad: using it is an error,
 //! and only a repair replaces it.
+//!
+//! The cache gives a slice another part of a table when nobody holds it. Readers hold nothing: they
+//! read through a [`View`], and believe what they read if the slice's sequence has not moved.
+//! 1. The sequence is odd while words, number and offset change, and even while they belong
+//!    together; it only grows.
+//! 2. Whoever holds the slice by an `Arc` that the cache gave out finds it unchanged.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -16,8 +22,11 @@ use crate::meta::commit::clock::{Clock, Stamp};
 use crate::meta::rules::{Rule, Rules};
 use crate::meta::tables::version::Version;
 use crate::storage::{Storage, WriteFlags};
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use crate::sync::{Condvar, Mutex, MutexGuard, Rank};
+use crate::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
+};
+use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank};
 
 /// Entries in a slice. Every legal table is a whole number of slices.
 pub(crate) const SLICE_ENTRIES: usize = 512;
@@ -44,16 +53,48 @@ pub(crate) struct Change {
     pub(crate) retires: bool,
 }
 
+/// Of which table a slice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    L1,
+    L2,
+}
+
 #[derive(Debug)]
 pub(crate) struct Slice {
-    key: SliceKey,
-    offset: FileOffset,
+    level: Level,
+    sequence: AtomicU64,
+    number: AtomicU64,
+    offset: AtomicU64,
     newest: Box<[AtomicU64; SLICE_ENTRIES]>,
     bad: [AtomicU64; SLICE_ENTRIES / 64],
+    any_bad: AtomicBool,
     /// Looked at since the cache last swept past.
-    pub(crate) referenced: AtomicBool,
-    versions: Mutex<Versions>,
+    referenced: AtomicBool,
+    /// How many entries are not stable.
+    unstable: AtomicUsize,
+    /// Apart from what look-ups read.
+    versions: Apart<Mutex<Versions>>,
     landed: Condvar,
+}
+
+/// A slice as it is found by somebody who does not hold it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    slice: &'a Slice,
+    sequence: u64,
+}
+
+impl<'a> View<'a> {
+    /// The slice. What is read from it counts only if the view [holds](Self::holds) afterwards.
+    pub(crate) fn slice(&self) -> &'a Slice {
+        self.slice
+    }
+
+    /// Whether everything read through this view so far is of the part that was looked for.
+    pub(crate) fn holds(&self) -> bool {
+        self.slice.sequence.load(SeqCst) == self.sequence
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,11 +108,6 @@ impl Versions {
     /// How many entries are not stable.
     pub(crate) fn unstable(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Whether every entry is stable.
-    pub(crate) fn is_stable(&self) -> bool {
-        self.entries.is_empty()
     }
 }
 
@@ -94,43 +130,126 @@ pub(crate) struct Needs {
 }
 
 impl Slice {
-    /// A slice with the bytes found at `offset`; `is_bad` judges each word that is not 0.
-    pub(crate) fn parse(
-        key: SliceKey,
-        offset: FileOffset,
-        bytes: &[u8; SLICE_BYTES],
-        is_bad: impl Fn(u64) -> bool,
-    ) -> Self {
-        let slice = Self {
-            key,
-            offset,
+    /// A slice of no part of a table yet.
+    pub(crate) fn empty(level: Level) -> Self {
+        Self {
+            level,
+            sequence: AtomicU64::new(1),
+            number: AtomicU64::new(0),
+            offset: AtomicU64::new(0),
             newest: Box::new([const { AtomicU64::new(0) }; SLICE_ENTRIES]),
             bad: Default::default(),
-            referenced: AtomicBool::new(true),
-            versions: Mutex::new(Rank::Slice, Versions::default()),
+            any_bad: AtomicBool::new(false),
+            referenced: AtomicBool::new(false),
+            unstable: AtomicUsize::new(0),
+            versions: Apart(Mutex::new(Rank::Slice, Versions::default())),
             landed: Condvar::new(),
-        };
-        for (entry, chunk) in bytes.as_chunks::<8>().0.iter().enumerate() {
-            let word = u64::from_le_bytes(*chunk);
-            if word != 0 {
-                slice.newest[entry].store(word, SeqCst);
-                if is_bad(word) {
-                    slice.bad[entry / 64].fetch_or(1 << (entry % 64), SeqCst);
+        }
+    }
+
+    /// Gives an empty slice its part of a table: the bytes found at `offset`. `is_bad` judges each
+    /// word that is not 0.
+    pub(crate) fn fill(
+        &self,
+        number: u64,
+        offset: FileOffset,
+        bytes: &[u8; SLICE_BYTES],
+        mut is_bad: impl FnMut(u64) -> bool,
+    ) {
+        let sequence = self.sequence.load(Relaxed);
+        debug_assert!(!sequence.is_multiple_of(2), "a slice in use is filled");
+        debug_assert!(self.is_stable(), "a slice that is not stable is filled");
+        // Release: who sees one of these words sees the odd sequence as well.
+        self.number.store(number, Release);
+        self.offset.store(offset.get(), Release);
+        let is_new = sequence == 1;
+        let (mut any_bad, words) = (false, bytes.as_chunks::<8>().0);
+        for (block, words) in words.chunks_exact(64).enumerate() {
+            let mut bad = 0;
+            for (entry, chunk) in words.iter().enumerate() {
+                let word = u64::from_le_bytes(*chunk);
+                if word != 0 || !is_new {
+                    self.newest[64 * block + entry].store(word, Release);
+                }
+                if word != 0 && is_bad(word) {
+                    bad |= 1 << entry;
                 }
             }
+            if bad != 0 || !is_new {
+                self.bad[block].store(bad, Release);
+            }
+            any_bad |= bad != 0;
         }
-        slice
+        self.any_bad.store(any_bad, Release);
+        // One look counts for nothing yet: a walk over the disk does not push out what is in use.
+        self.referenced.store(false, Relaxed);
+        self.sequence.store(sequence + 1, SeqCst);
+    }
+
+    /// Takes a slice's part of a table away, which nobody holds.
+    pub(crate) fn withdraw(&self) {
+        // Changes are made under this lock: those of earlier holders come before what follows.
+        let versions = self.versions.lock();
+        debug_assert!(versions.entries.is_empty(), "a slice that is not stable is dropped");
+        let sequence = self.sequence.load(Relaxed);
+        if sequence.is_multiple_of(2) {
+            self.sequence.store(sequence + 1, SeqCst);
+        }
+    }
+
+    /// The slice for a reader who does not hold it, if it is slice `number` now.
+    pub(crate) fn view(&self, number: u64) -> Option<View<'_>> {
+        let sequence = self.sequence.load(SeqCst);
+        let is_whole = sequence.is_multiple_of(2) && self.number.load(Acquire) == number;
+        is_whole.then_some(View { slice: self, sequence })
+    }
+
+    /// Marks words that were believed when they were read, and that `is_bad` knows better.
+    pub(crate) fn judge(&self, mut is_bad: impl FnMut(u64) -> bool) {
+        for entry in 0..SLICE_ENTRIES {
+            let word = self.newest[entry].load(SeqCst);
+            if word != 0 && is_bad(word) {
+                self.bad[entry / 64].fetch_or(1 << (entry % 64), SeqCst);
+                self.any_bad.store(true, SeqCst);
+            }
+        }
+    }
+
+    /// Notes a use, for the cache's sweep; writes nothing where one is noted already.
+    pub(crate) fn note_use(&self) {
+        if !self.referenced.load(Relaxed) {
+            self.referenced.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a use was noted since the last call.
+    pub(crate) fn take_use(&self) -> bool {
+        self.referenced.swap(false, Relaxed)
     }
 
     pub(crate) fn key(&self) -> SliceKey {
-        self.key
+        let number = self.number.load(SeqCst);
+        match self.level {
+            Level::L1 => SliceKey::L1(number),
+            Level::L2 => SliceKey::L2(number),
+        }
+    }
+
+    fn offset(&self) -> FileOffset {
+        FileOffset(self.offset.load(SeqCst))
+    }
+
+    /// Whether every entry is stable.
+    pub(crate) fn is_stable(&self) -> bool {
+        self.unstable.load(SeqCst) == 0
     }
 
     /// The newest word of `entry`, or the bad word that stands there.
     pub(crate) fn word(&self, entry: usize) -> std::result::Result<u64, u64> {
         // SeqCst pairs with `Grace`: who entered after an unlinking sees the new word.
         let word = self.newest[entry].load(SeqCst);
-        if self.bad[entry / 64].load(SeqCst) & (1 << (entry % 64)) != 0 {
+        if self.any_bad.load(SeqCst) && self.bad[entry / 64].load(SeqCst) & (1 << (entry % 64)) != 0
+        {
             return Err(word);
         }
         Ok(word)
@@ -154,6 +273,7 @@ impl Slice {
             released
         });
         released.for_each(release);
+        self.unstable.store(versions.unstable(), SeqCst);
         versions
     }
 
@@ -194,7 +314,7 @@ impl Slice {
         for version in versions.entries.values_mut() {
             version.landed(stamp);
         }
-        written.map_err(|error| Error::io("writing a table", error).at(self.offset.get()))?;
+        written.map_err(|error| Error::io("writing a table", error).at(self.offset().get()))?;
         Ok(needs(&versions))
     }
 
@@ -213,11 +333,8 @@ impl Slice {
     ) -> MutexGuard<'_, Versions> {
         let mut versions = self.versions.lock();
         versions.entries.retain(|_, version| !version.settle(clock, rules, &mut release));
+        self.unstable.store(versions.unstable(), SeqCst);
         versions
-    }
-
-    pub(crate) fn versions(&self) -> MutexGuard<'_, Versions> {
-        self.versions.lock()
     }
 
     /// Turns every newest value safe that a sync allows (C5, C6).
@@ -260,7 +377,7 @@ impl Slice {
     fn write_runs(&self, storage: &dyn Storage, runs: &[(usize, Vec<u8>)]) -> std::io::Result<()> {
         let flags = WriteFlags { metadata: true, fua: false };
         runs.iter().try_for_each(|(entry, bytes)| {
-            let offset = self.offset.get() + 8 * *entry as u64;
+            let offset = self.offset().get() + 8 * *entry as u64;
             storage.write(&[IoSlice::new(bytes)], offset, flags)
         })
     }

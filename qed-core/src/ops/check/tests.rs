@@ -1,8 +1,10 @@
 use super::*;
 use crate::addr::FileOffset;
 use crate::chain::LockMode;
+use crate::error::Corruption;
 use crate::error::ErrorKind;
 use crate::format::FEATURE_BACKING_FILE;
+use crate::format::{Geometry, Header};
 use crate::image::CacheMode;
 use crate::storage::{ImageLock, Limits, MemoryStorage, StoredExtent, WriteFlags};
 use std::fs;
@@ -190,7 +192,9 @@ fn a_path_and_a_descriptor_give_the_same_report_and_no_backing_file_is_opened() 
     let image = image_file();
     let before = fs::read(image.path()).unwrap();
     let expected = check_storage(&MemoryStorage::from_bytes(&before)).unwrap();
-    assert_eq!((expected.corruptions, expected.leaks), (1, 4));
+    assert_eq!((expected.corruptions, expected.leaks, expected.free_clusters), (1, 4, 4));
+    // In the file the same zeroes were written.
+    let expected = CheckReport { free_clusters: 0, ..expected };
     let options = OpenOptions::default();
     assert_eq!(check(image.path(), &options).unwrap(), expected);
     assert_eq!(check_file(File::open(image.path()).unwrap(), &options).unwrap(), expected);
@@ -236,4 +240,58 @@ fn what_cannot_be_opened_is_named() {
     assert_eq!(check(&link, &options).unwrap().corruptions, 1);
     options.no_follow = true;
     assert_eq!(kind(&link, &options), ErrorKind::Refused);
+}
+
+#[test]
+fn a_repair_of_a_file_is_undone_once() {
+    // Goal: undo files are new, are used once, tell their image, and are not left where nothing was
+    // repaired.
+    let image = image_file();
+    let before = fs::read(image.path()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let undo = folder.path().join("undo");
+    let options = OpenOptions::default();
+    let how = CheckOptions {
+        repair: Some(Repair::All),
+        undo: Some(undo.clone()),
+        ..CheckOptions::default()
+    };
+    let repair = || check_with(image.path(), &options, &how, &mut |_, _| CONTINUE);
+    let report = repair().unwrap();
+    assert_eq!((report.corruptions_fixed, report.corruptions, report.leaks), (1, 0, 0));
+    let repaired = fs::read(image.path()).unwrap();
+    assert!(repaired != before && repaired.len() < before.len());
+    let error = repair().unwrap_err();
+    assert_eq!((error.kind(), error.file()), (ErrorKind::AlreadyExists, Some(&*undo)));
+    let take_back = || undo_repair(image.path(), &undo, &options);
+    fs::write(image.path(), &before).unwrap();
+    let error = take_back().unwrap_err();
+    assert_eq!((error.kind(), error.file()), (ErrorKind::Refused, Some(image.path())));
+    fs::write(image.path(), &repaired).unwrap();
+    take_back().unwrap();
+    assert_eq!(fs::read(image.path()).unwrap(), before);
+    assert_eq!(take_back().unwrap_err().kind(), ErrorKind::Refused);
+    fs::write(&undo, b"nothing").unwrap();
+    assert_eq!(take_back().unwrap_err().kind(), ErrorKind::Corrupt);
+    fs::remove_file(&undo).unwrap();
+    assert_eq!(take_back().unwrap_err().kind(), ErrorKind::NotFound);
+    fs::write(image.path(), &repaired).unwrap();
+    assert_eq!(repair().unwrap().corruptions_fixed, 0);
+    assert!(!undo.exists(), "nothing was repaired, and nothing is to be undone");
+}
+
+#[test]
+fn options_of_a_repair_need_one() {
+    let image = image_file();
+    let kind = |how: CheckOptions| {
+        let checked = check_with(image.path(), &OpenOptions::default(), &how, &mut |_, _| CONTINUE);
+        checked.unwrap_err().kind()
+    };
+    let none = CheckOptions::default;
+    let undo = Some("undo".into());
+    assert_eq!(kind(CheckOptions { dry_run: true, ..none() }), ErrorKind::InvalidArgument);
+    assert_eq!(kind(CheckOptions { max_growth: Some(1), ..none() }), ErrorKind::InvalidArgument);
+    assert_eq!(kind(CheckOptions { undo: undo.clone(), ..none() }), ErrorKind::InvalidArgument);
+    let both = CheckOptions { repair: Some(Repair::All), dry_run: true, undo, ..none() };
+    assert_eq!(kind(both), ErrorKind::InvalidArgument);
 }

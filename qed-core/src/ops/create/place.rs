@@ -171,7 +171,7 @@ fn rename_or_link(from: &Path, to: &Path) -> Result<bool> {
     Ok(false)
 }
 
-fn sync_directory(directory: &Path) -> Result<()> {
+pub(in crate::ops) fn sync_directory(directory: &Path) -> Result<()> {
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
     match synced {
         // A file system that syncs no directories.

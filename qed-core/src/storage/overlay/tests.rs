@@ -94,11 +94,11 @@ fn runs_come_from_the_layer_and_from_the_base() {
 
 #[test]
 fn hidden_ranges_merge() {
-    let mut hidden = Hidden::default();
+    let mut hidden = Covered::default();
     for (start, end) in [(10, 20), (30, 40), (20, 25), (5, 6), (24, 30), (50, 50), (0, 5)] {
         hidden.insert(start, end);
     }
-    let found: Vec<_> = hidden.ranges.into_iter().collect();
+    let found: Vec<_> = hidden.iter().collect();
     assert_eq!(found, [(0, 6), (10, 40)]);
 }
 
