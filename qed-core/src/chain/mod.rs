@@ -18,10 +18,12 @@ pub mod qcow2;
 mod quiesce;
 mod raw;
 mod recipe;
+mod resize;
 mod resolve;
 mod running;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
+mod whole;
 
 pub use disk::{Disk, DiskInfo, LayerName};
 pub use layer::{Layer, inspect, inspect_file};

@@ -11,9 +11,13 @@
 //! 2. A request in flight since `e` therefore holds the epoch at `e + 1` or less.
 //! 3. So at epoch `r + 2` every request that can have seen the cluster has left.
 
-use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use crate::sync::lane_of_thread;
+use std::time::Duration;
 
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{Condvar, Mutex, Rank, lane_of_thread};
+
+/// How long nobody waits for requests without looking whether they have left.
+const TICK: Duration = Duration::from_millis(1);
 const SHARDS: usize = 16;
 
 #[derive(Debug, Default)]
@@ -81,6 +85,16 @@ impl Grace {
             }
         }
         true
+    }
+
+    /// Waits until every request that entered before this call has left.
+    pub(crate) fn wait_for_requests(&self) {
+        let before = self.unlinked_now();
+        let turn = Mutex::new(Rank::Background, ());
+        while !self.has_passed(before) {
+            // Requests leave without telling anybody, which would cost each of them.
+            Condvar::new().wait_for(&mut turn.lock(), TICK);
+        }
     }
 
     fn try_advance(&self) -> bool {

@@ -39,12 +39,13 @@ pub(crate) struct ReadPlan<'a> {
 }
 
 impl Meta {
-    /// Plans a read of `length` bytes at `offset`, which lie inside the image.
+    /// Plans a read of `length` bytes at `offset`.
     ///
     /// # Errors
-    /// A table that cannot be read, an entry that cannot be right.
+    /// The range passes the end of the disk; a table that cannot be read, an entry that cannot be
+    /// right.
     pub(crate) fn plan_read(&self, offset: u64, length: u64) -> Result<ReadPlan<'_>> {
-        let request = self.grace.enter();
+        let request = self.admit(offset, length)?;
         let mut segments = Few::new();
         let end = offset + length;
         let mut at = offset;

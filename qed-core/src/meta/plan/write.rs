@@ -83,7 +83,17 @@ impl Meta {
     /// A table that cannot be read, an entry that cannot be right, no space, a session that may not
     /// change tables.
     pub(crate) fn plan_write(&self, offset: u64, length: u64) -> Result<WritePlan<'_>> {
-        let request = self.grace.enter();
+        let request = self.admit(offset, length)?;
+        self.plan_write_as(request, offset, length)
+    }
+
+    /// As [`plan_write`](Self::plan_write), for a request that may lie past the disk's end.
+    pub(in crate::meta) fn plan_write_as<'a>(
+        &'a self,
+        request: Request<'a>,
+        offset: u64,
+        length: u64,
+    ) -> Result<WritePlan<'a>> {
         let span = SLICE_ENTRIES as u64 * self.geometry.cluster_size();
         let mut plan = WritePlan {
             meta: self,
@@ -99,10 +109,11 @@ impl Meta {
         };
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
-        let is_mapped = self.look(first, |slice| match slice {
-            Some(slice) => plan.map_in_place(offset, slice),
-            None => Ok(false),
-        })?;
+        let is_mapped = !self.moving.covers(first, last)
+            && self.look(first, |slice| match slice {
+                Some(slice) => plan.map_in_place(offset, slice),
+                None => Ok(false),
+            })?;
         if is_mapped {
             return Ok(plan);
         }
@@ -201,7 +212,7 @@ impl WritePlan<'_> {
                     let whole = length == size;
                     let zeroes =
                         entry == L2Entry::Zero || base.reads_zero(start, start + size, whole)?;
-                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size };
+                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size() };
                     let rules = meta.settings.rules;
                     let head = fill.part(meta, start, at);
                     let head = head.filter(|_| !rules.breaks(Rule::FillBefore));
