@@ -4,12 +4,14 @@
 
 mod buffers;
 mod extents;
+mod fill;
 mod flags;
 mod info;
 mod options;
 mod read;
 mod relocate;
 mod resize;
+mod straight;
 mod write;
 mod zero;
 
@@ -23,11 +25,13 @@ pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
 pub use resize::ResizeOptions;
+pub(crate) use straight::{Begun, Forced, Piece};
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;
 use crate::source::{Source, check_range};
 use crate::storage::Storage;
+use crate::sync::{Mutex, Rank};
 
 /// An open QED image. Every method may be called from any number of threads at once.
 ///
@@ -38,7 +42,7 @@ use crate::storage::Storage;
 pub struct Image {
     meta: Arc<Meta>,
     settings: ImageSettings,
-    backing_info: Option<BackingInfo>,
+    backing_info: Mutex<Option<BackingInfo>>,
     path: Option<PathBuf>,
     closed: bool,
 }
@@ -61,7 +65,12 @@ impl Image {
     ) -> Result<Self> {
         // The name is validated before a writable open changes anything.
         let backing_info = info::read_backing_info(&*storage)?;
+        if settings.copy_on_read && settings.read_only {
+            let text = "copy_on_read writes what is read: it needs an image open for writing";
+            return Err(Error::invalid(text));
+        }
         let meta = Meta::open(storage, backing, settings.for_meta())?;
+        let backing_info = Mutex::new(Rank::Header, backing_info);
         Ok(Self { meta, settings, backing_info, path: None, closed: false })
     }
 

@@ -30,7 +30,13 @@ impl Image {
     fn read_segments(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<()> {
         let length = total(buffers.iter().map(|buffer| buffer.len()));
         self.check_range(offset, length)?;
-        let plan = self.meta.plan_read(offset, length)?;
+        let mut plan = self.meta.plan_read(offset, length)?;
+        let is_below = |segment: &Segment| segment.place == Place::Backing;
+        if self.settings.copy_on_read && plan.segments.iter().any(is_below) {
+            drop(plan);
+            self.copy_for_read(offset, length);
+            plan = self.meta.plan_read(offset, length)?;
+        }
         // Most reads lie in one place: their buffers need not be cut.
         if let Some(segment) = plan.segments.only() {
             return self.read_segment(*segment, buffers);
@@ -40,7 +46,11 @@ impl Image {
         segments.try_for_each(|segment| self.read_segment(*segment, &mut sink.next(segment.length)))
     }
 
-    fn read_segment(&self, segment: Segment, parts: &mut [IoSliceMut<'_>]) -> Result<()> {
+    pub(super) fn read_segment(
+        &self,
+        segment: Segment,
+        parts: &mut [IoSliceMut<'_>],
+    ) -> Result<()> {
         match segment.place {
             Place::Zero => parts.iter_mut().for_each(|part| part.fill(0)),
             Place::File(file) => {

@@ -9,8 +9,10 @@ mod create;
 mod layout;
 mod options;
 mod overlay;
+mod rate;
 mod size;
 mod stint;
+mod stream;
 mod work;
 
 pub use check::{
@@ -25,4 +27,5 @@ pub use layout::{Layout, Shares, layout};
 pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
 pub use overlay::add_overlay;
 pub use size::parse_size;
+pub use stream::{StreamOptions, stream, stream_image};
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

@@ -43,6 +43,8 @@ pub struct RawPart {
 
 // SAFETY: a part is an address and a length. Whoever makes `Buffers` of it answers for the memory.
 unsafe impl Send for RawPart {}
+// SAFETY: as above.
+unsafe impl Sync for RawPart {}
 
 impl Buffers {
     /// No memory at all, for requests that need none.
@@ -125,6 +127,18 @@ impl Buffers {
         match self.memory {
             Memory::Raw(raw) => Some(raw.keeper),
             _ => None,
+        }
+    }
+
+    /// Adds where the parts are to `parts`; those of a read may be written there.
+    pub(super) fn raw_parts(&mut self, parts: &mut Vec<RawPart>) {
+        let part = |bytes: &mut [u8]| RawPart { start: bytes.as_mut_ptr(), length: bytes.len() };
+        match &mut self.memory {
+            Memory::None => {}
+            Memory::Bytes(bytes) => parts.push(part(bytes)),
+            Memory::Aligned(bytes) => parts.push(part(bytes)),
+            Memory::Several(several) => several.iter_mut().for_each(|one| one.raw_parts(parts)),
+            Memory::Raw(raw) => parts.extend(&raw.parts),
         }
     }
 

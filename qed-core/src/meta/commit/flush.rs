@@ -55,19 +55,12 @@ impl Meta {
     }
 
     /// Fails once a sync or a metadata write has failed (C17), also where nothing is left to write.
-    fn check_latch(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Latched`](crate::ErrorKind::Latched).
+    pub(crate) fn check_latch(&self) -> Result<()> {
         let checked = self.latch.as_ref().map_or(Ok(()), |latch| latch.check());
         checked.map_err(|error| Error::io("flushing the image", error))
-    }
-
-    fn write_out(&self, slices: &[Arc<Slice>], phase: Phase) -> Result<Needs> {
-        let mut all = Needs::default();
-        for slice in slices {
-            let needs = slice.write_out(&*self.storage, &self.clock, self.settings.rules, phase)?;
-            all.image = all.image.max(needs.image);
-            all.wait = all.wait.max(needs.wait);
-        }
-        Ok(all)
     }
 
     fn sync_for(&self, needs: Needs) -> Result<()> {

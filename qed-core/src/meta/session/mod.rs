@@ -73,6 +73,11 @@ impl Meta {
         self.session.changing.load(SeqCst)
     }
 
+    /// Whether the session may have written anything.
+    pub(crate) fn has_written(&self) -> bool {
+        self.session.tables_found.load(SeqCst)
+    }
+
     /// Passes the gate before a change of tables.
     ///
     /// # Errors
@@ -137,6 +142,12 @@ impl Meta {
         }
         let _gate = self.session.gate.lock();
         self.find_tables_once()
+    }
+
+    /// Whether [`begin_write`](Self::begin_write) has nothing left to do.
+    pub(crate) fn may_write_now(&self) -> bool {
+        let trusted = self.settings.trust != Trust::Untrusted || self.has_changes();
+        !self.settings.read_only && trusted && self.session.tables_found.load(SeqCst)
     }
 
     /// Learns where tables are, before the session's first write. Called behind the gate, or while
