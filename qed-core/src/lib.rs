@@ -40,5 +40,6 @@ pub use ops::{
     MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, compare, convert,
     create, create_file, format_storage, layout, parse_size,
 };
+pub use ops::{SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage};
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

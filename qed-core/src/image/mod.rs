@@ -58,6 +58,9 @@ impl Image {
     ) -> Result<Self> {
         // The name is validated before a writable open changes anything.
         let backing_info = info::read_backing_info(&*storage)?;
+        if !settings.read_only {
+            read_header(&*storage)?.check_writable()?;
+        }
         let meta = Meta::open(storage, backing, settings.for_meta())?;
         Ok(Self { meta, settings, backing_info, path: None, closed: false })
     }

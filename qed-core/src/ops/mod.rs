@@ -8,6 +8,7 @@ mod create;
 mod layout;
 mod options;
 mod overlay;
+mod safety;
 mod size;
 mod work;
 
@@ -21,5 +22,8 @@ pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage}
 pub use layout::{Layout, Shares, layout};
 pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
 pub use overlay::add_overlay;
+pub use safety::{
+    SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage,
+};
 pub use size::parse_size;
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

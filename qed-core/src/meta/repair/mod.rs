@@ -68,6 +68,7 @@ pub(crate) fn repair(
 ) -> Result<u64> {
     let header = HeaderBlock::read(storage)?;
     let length = length_of(storage)?;
+    header.get().check_writable()?;
     let rules = extent.rules;
     let mut desk = Desk { storage, header, length, rules, begun: false, announce, go_on };
     let (mut scan, mut survey) = desk.survey(extent.max_growth)?;
