@@ -29,6 +29,7 @@ pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
 };
 pub use meta::{Rule, Rules, Trust};
+pub use ops::CheckPlan;
 pub use ops::bench;
 pub use ops::{
     CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
@@ -40,6 +41,7 @@ pub use ops::{
     MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, compare, convert,
     create, create_file, format_storage, layout, parse_size,
 };
+pub use ops::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
 pub use ops::{SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage};
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

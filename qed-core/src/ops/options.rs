@@ -4,11 +4,13 @@
 //! that it does not apply to are errors that list what is known; nothing is ever ignored. So the
 //! options grow without a change of any interface.
 
+mod checking;
 mod long;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::check::Repair;
 use super::create::CreateOptions;
 use super::size::parse_size;
 use crate::chain::{BackingPolicy, LockMode, OpenOptions};
@@ -17,6 +19,7 @@ use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
 use crate::source::Format;
 
+pub use checking::CheckPlan;
 pub use long::{ComparePlan, ConvertPlan};
 
 /// The value of an option, as it comes from a caller.
@@ -106,6 +109,7 @@ struct Calls {
     create: bool,
     convert: bool,
     compare: bool,
+    check: bool,
 }
 
 /// An option with a value of its own type.
@@ -138,6 +142,10 @@ enum Setting {
     SparseSize(u64),
     Salvage(bool),
     Strict(bool),
+    Repair(Option<Repair>),
+    DryRun(bool),
+    Undo(PathBuf),
+    MaxGrowth(u64),
 }
 
 impl Setting {
@@ -259,14 +267,16 @@ fn names(which: impl Fn(Calls) -> bool) -> String {
 
 type Read = fn(&Given<'_>) -> Result<Setting>;
 
-const NONE: Calls = Calls { open: false, create: false, convert: false, compare: false };
+const NONE: Calls =
+    Calls { open: false, create: false, convert: false, compare: false, check: false };
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
 const READ: Calls = Calls { convert: true, compare: true, ..OPEN };
 const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
-const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true };
+const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true, check: false };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
+const CHECK: Calls = Calls { check: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
 
 /// Every option: its name, the calls it applies to, how its value is read.
@@ -298,6 +308,10 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
     ("strict", COMPARE, |given| given.switch().map(Setting::Strict)),
+    ("repair", CHECK, |given| given.word(REPAIRS).map(Setting::Repair)),
+    ("dry_run", CHECK, |given| given.switch().map(Setting::DryRun)),
+    ("undo", CHECK, |given| given.path().map(Setting::Undo)),
+    ("max_growth", CHECK, |given| given.size().map(Setting::MaxGrowth)),
 ];
 
 const FORMATS: &[(&str, Format)] =
@@ -316,6 +330,8 @@ const DISCARDS: &[(&str, DiscardMode)] =
     &[("unmap", DiscardMode::Unmap), ("ignore", DiscardMode::Ignore)];
 const DETECTS: &[(&str, DetectZeroes)] =
     &[("off", DetectZeroes::Off), ("on", DetectZeroes::On), ("unmap", DetectZeroes::Unmap)];
+const REPAIRS: &[(&str, Option<Repair>)] =
+    &[("off", None), ("leaks", Some(Repair::Leaks)), ("all", Some(Repair::All))];
 const POLICIES: &[(&str, BackingPolicy)] = &[
     ("deny", BackingPolicy::Deny),
     ("beneath", BackingPolicy::Beneath),

@@ -33,8 +33,30 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Comparison, Extent, Info, LayerName, Qcow2Info
-from qed._verbs import check, compare, convert, create, info, inspect, open, probe
+from qed._results import (
+    CheckReport,
+    Comparison,
+    Extent,
+    Info,
+    LayerName,
+    LintFinding,
+    LintReport,
+    Qcow2Info,
+    SafetyReport,
+)
+from qed._verbs import (
+    check,
+    compare,
+    convert,
+    create,
+    info,
+    inspect,
+    lint,
+    open,
+    probe,
+    safety_check,
+    undo_repair,
+)
 
 __version__ = _qed.__version__
 
@@ -57,6 +79,8 @@ __all__ = [
     "Latency",
     "Layer",
     "LayerName",
+    "LintFinding",
+    "LintReport",
     "LockedError",
     "NoSpaceError",
     "NotFoundError",
@@ -66,6 +90,7 @@ __all__ = [
     "RawImage",
     "ReadOnlyError",
     "RefusedError",
+    "SafetyReport",
     "UnsupportedError",
     "__version__",
     "bench",
@@ -75,8 +100,11 @@ __all__ = [
     "create",
     "info",
     "inspect",
+    "lint",
     "open",
     "probe",
+    "safety_check",
+    "undo_repair",
 ]
 
 # An image belongs to the process that opened it: children must not write to it.

@@ -20,6 +20,7 @@
 //! - R7 Space is given back last, when no entry on the disk can name it (C14).
 
 pub(crate) mod leaks;
+pub(crate) mod normalise;
 mod separate;
 mod words;
 
