@@ -27,6 +27,7 @@ pub use chain::{
 pub use error::{Corruption, Error, ErrorKind, Result};
 pub use image::{
     BackingInfo, CacheMode, DetectZeroes, DiscardMode, Flags, Image, ImageSettings, Info,
+    ResizeOptions,
 };
 pub use meta::{Rule, Rules, Trust};
 pub use ops::CheckPlan;
@@ -36,10 +37,11 @@ pub use ops::{
     check_storage_with, check_with, undo_repair, undo_repair_file,
 };
 pub use ops::{
-    CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource, ConvertTarget,
-    CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference, Layout,
-    MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, compare, convert,
-    create, create_file, format_storage, layout, parse_size,
+    CompactOptions, CompactReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan,
+    ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS,
+    Difference, Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay,
+    compact, compact_image, compare, convert, create, create_file, format_storage, layout,
+    parse_size,
 };
 pub use ops::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
 pub use ops::{SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage};

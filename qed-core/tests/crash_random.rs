@@ -54,3 +54,10 @@ fn random_faults_lose_nothing_that_was_flushed() {
     // or a sync fails that latches, and what follows may fail as well.
     judge_seeds(Shape::Faults, 15);
 }
+
+#[test]
+fn random_resizes_survive_every_crash() {
+    // Goal: C18, F3.6 and F3.8: a disk has one of its two sizes, and shows nothing in its grown
+    // part but zeroes. Method: ends that wander about, with writes up to them and in the midst.
+    judge_seeds(Shape::Resizing, 25);
+}

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use qed_core::format::Geometry;
 use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::MemoryStorage;
-use qed_core::{CreateSpec, Flags, Image, ImageSettings, Result, format_storage};
+use qed_core::{CreateSpec, Flags, Image, ImageSettings, ResizeOptions, Result, format_storage};
 
 const SIZE: u64 = 6 << 20;
 
@@ -50,6 +50,7 @@ enum Op {
     Discard(u64, u64),
     Flush,
     Reopen,
+    Resize(u64),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -61,6 +62,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => range.prop_map(|(o, l)| Op::Discard(o, l)),
         1 => Just(Op::Flush),
         1 => Just(Op::Reopen),
+        1 => (0..=SIZE / 512).prop_map(|sectors| Op::Resize(sectors * 512)),
     ];
     prop::collection::vec(op, 1..40)
 }
@@ -92,22 +94,36 @@ fn run(
         || Image::from_storage(storage.clone(), source.clone(), settings(background)).unwrap();
     let mut image = open();
     for op in ops {
+        // What passes the end, which may have moved, is left out.
+        let size = image.size();
+        let on_disk = |offset: u64, length: u64| length.min(size.saturating_sub(offset));
         match *op {
+            Op::Write(offset, length, _)
+            | Op::Zero(offset, length, _)
+            | Op::Discard(offset, length)
+                if on_disk(offset, length) == 0 =>
+            {
+                let refused = image.pwrite(&vec![1; length as usize], offset, Flags::NONE);
+                assert_eq!(refused.unwrap_err().kind(), qed_core::ErrorKind::InvalidArgument);
+            }
             Op::Write(offset, length, byte) => {
+                let length = on_disk(offset, length);
                 let data = vec![byte; length as usize];
                 image.pwrite(&data, offset, Flags::NONE).unwrap();
                 model[offset as usize..][..length as usize].copy_from_slice(&data);
             }
             Op::Zero(offset, length, unmap) => {
+                let length = on_disk(offset, length);
                 let flags = if unmap { Flags::MAY_UNMAP } else { Flags::NONE };
                 image.write_zeroes(offset, length, flags).unwrap();
                 model[offset as usize..][..length as usize].fill(0);
             }
             Op::Discard(offset, length) => {
+                let length = on_disk(offset, length);
                 image.discard(offset, length).unwrap();
                 let end = offset + length;
                 let first = offset.div_ceil(cluster_size) * cluster_size;
-                let last = if end == SIZE { end } else { end / cluster_size * cluster_size };
+                let last = if end == size { end } else { end / cluster_size * cluster_size };
                 if first < last {
                     model[first as usize..last as usize].fill(0);
                 }
@@ -117,8 +133,18 @@ fn run(
                 image.close().unwrap();
                 image = open();
             }
+            Op::Resize(to) => {
+                let mut options = ResizeOptions::default();
+                if to < size {
+                    let refused = image.resize(to, options).unwrap_err();
+                    assert_eq!(refused.kind(), qed_core::ErrorKind::InvalidArgument);
+                }
+                options.shrink = true;
+                image.resize(to, options).unwrap();
+                model.resize(to as usize, 0);
+            }
         }
-        let mut content = vec![0xee; SIZE as usize];
+        let mut content = vec![0xee; model.len()];
         image.pread(&mut content, 0).unwrap();
         if content != model {
             let at = content.iter().zip(&model).position(|(a, b)| a != b).unwrap();

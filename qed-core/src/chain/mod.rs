@@ -18,10 +18,13 @@ pub mod qcow2;
 mod quiesce;
 mod raw;
 mod recipe;
+mod resize;
 mod resolve;
 mod running;
+mod straight;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
+mod whole;
 
 pub use disk::{Disk, DiskInfo, LayerName};
 pub use layer::{Layer, inspect, inspect_file};
@@ -33,3 +36,4 @@ pub use policy::{AskBacking, BackingPolicy, BackingRequest, BackingSource};
 pub(crate) use probe::probe_storage;
 pub use probe::{probe, probe_file};
 pub(crate) use resolve::directory_of;
+pub(crate) use straight::{Begun, FileKey};

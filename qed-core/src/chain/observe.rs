@@ -38,6 +38,11 @@ pub enum GuestCall<'a> {
         /// How many bytes.
         length: u64,
     },
+    /// See [`Disk::resize`](super::Disk::resize).
+    Resize {
+        /// Bytes that the disk is to have.
+        size: u64,
+    },
     /// A flush, or the close that ends with one.
     Flush,
 }

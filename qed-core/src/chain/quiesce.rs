@@ -140,6 +140,26 @@ impl Disk {
         Ok(())
     }
 
+    /// Does something while no call is in the driver; those that come wait.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter), and what `act` reports.
+    pub(super) fn while_empty(&self, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        let state = loop {
+            drop(self.enter()?);
+            let state = self.rest.state.lock();
+            if state.kept.is_none() {
+                break state;
+            }
+        };
+        self.rest.by.store(lane_of_thread(), SeqCst);
+        self.turnstile.close();
+        let done = act();
+        self.let_in();
+        drop(state);
+        done
+    }
+
     /// Closes the disk's file, and keeps what is needed to open it again.
     fn put_to_rest(&self, state: &mut State) -> Result<()> {
         let running = self.running.load_full();

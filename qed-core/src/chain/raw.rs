@@ -1,23 +1,25 @@
 //! A raw file as a disk: its bytes are the guest's.
 //!
-//! As long as its file was when it was opened, in any number of bytes. A failed sync latches it as
-//! it latches an image: no later flush claims that what was lost is stable.
+//! As long as its file was when it was opened or resized, in any number of bytes. A failed sync
+//! latches it as it latches an image: no later flush claims that what was lost is stable.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::DiskInfo;
+use super::straight::RawBegun;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{DetectZeroes, DiscardMode, Flags, ImageSettings};
+use crate::image::{DetectZeroes, DiscardMode, Flags, Forced, ImageSettings, ResizeOptions};
 use crate::source::{Extent, ExtentKind, Format, Source, all_zero, check_range};
-use crate::storage::{Latch, Storage, WriteFlags, write_zeroes};
+use crate::storage::{Bypass, Forcing, Latch, Storage, WriteFlags, write_zeroes};
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// A raw disk.
 #[derive(Debug)]
 pub(crate) struct RawDisk {
     storage: Latch,
-    size: u64,
+    size: AtomicU64,
     settings: ImageSettings,
     path: Option<PathBuf>,
 }
@@ -34,13 +36,13 @@ impl RawDisk {
     ) -> Result<Self> {
         let storage = Latch::new(storage);
         let path = path.map(Path::to_path_buf);
-        let mut disk = Self { storage, size: 0, settings, path };
-        disk.size = disk.file_length()?;
+        let disk = Self { storage, size: AtomicU64::new(0), settings, path };
+        disk.size.store(disk.file_length()?, SeqCst);
         Ok(disk)
     }
 
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        self.size.load(SeqCst)
     }
 
     pub(crate) fn is_read_only(&self) -> bool {
@@ -51,6 +53,32 @@ impl RawDisk {
         self.check_range(offset, buffers.iter().map(|buffer| buffer.len()))?;
         let read = self.storage.read(buffers, offset);
         read.map_err(|error| self.failed("reading data", offset, error))
+    }
+
+    /// The way to the disk's file.
+    pub(crate) fn bypass(&self) -> Option<Bypass<'_>> {
+        self.storage.bypass()
+    }
+
+    /// Begins a read whose data somebody else moves.
+    pub(crate) fn begin_read(&self, offset: u64, length: u64) -> Option<RawBegun> {
+        self.check_length(offset, length).ok()?;
+        Some(RawBegun { offset, length, forced: Forced::No })
+    }
+
+    /// Begins a write whose data somebody else moves; None where the blocking call is needed.
+    pub(crate) fn begin_write(&self, offset: u64, length: u64, flags: Flags) -> Option<RawBegun> {
+        flags.check(Flags::FUA, "a write").ok()?;
+        self.check_length(offset, length).ok()?;
+        if self.settings.read_only || self.settings.detect_zeroes != DetectZeroes::Off {
+            return None;
+        }
+        let forced = match self.is_forced(flags) {
+            false => Forced::No,
+            true if self.bypass()?.forcing() == Forcing::ByFlag => Forced::ByFlag,
+            true => return None,
+        };
+        Some(RawBegun { offset, length, forced })
     }
 
     pub(crate) fn pwritev(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {
@@ -98,6 +126,16 @@ impl RawDisk {
         synced.map_err(|error| self.named(Error::io("syncing the file", error)))
     }
 
+    /// As [`Image::resize`](crate::Image::resize), in any number of bytes. No other call runs.
+    pub(crate) fn resize(&self, size: u64, options: ResizeOptions) -> Result<()> {
+        self.check_writable()?;
+        options.check(self.size(), size).map_err(|error| self.named(error))?;
+        let set = self.storage.set_len(size);
+        set.map_err(|error| self.failed("setting the file's length", size, error))?;
+        self.size.store(size, SeqCst);
+        self.flush()
+    }
+
     pub(crate) fn close(self) -> Result<()> {
         self.flush()
     }
@@ -129,7 +167,7 @@ impl RawDisk {
         let usage = usage.map_err(|error| self.named(Error::io("asking about the file", error)))?;
         Ok(DiskInfo {
             format: Format::Raw,
-            virtual_size: self.size,
+            virtual_size: self.size(),
             cluster_size: None,
             needs_check: false,
             backing: None,
@@ -185,7 +223,7 @@ impl RawDisk {
     }
 
     fn check_length(&self, offset: u64, length: u64) -> Result<()> {
-        check_range(self.size, offset, length).map_err(|error| self.named(error))
+        check_range(self.size(), offset, length).map_err(|error| self.named(error))
     }
 
     fn failed(&self, doing: &str, offset: u64, error: io::Error) -> Error {
@@ -202,7 +240,7 @@ impl RawDisk {
 
 impl Source for RawDisk {
     fn size(&self) -> u64 {
-        self.size
+        RawDisk::size(self)
     }
 
     fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::{DiscardMode, Flags, ImageSettings};
 use crate::source::Format;
 use crate::storage::{Recorder, Storage, Tape};
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::sync::{Mutex, Rank};
 use std::io::IoSlice;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub struct Session {
     tape: OnceLock<Arc<Tape>>,
     calls: Mutex<Vec<Call>>,
     /// Guest bytes of the disk, once it is open.
-    size: OnceLock<u64>,
+    size: AtomicU64,
     settings: ImageSettings,
     format: Format,
 }
@@ -41,7 +42,7 @@ impl Session {
         let session = Arc::new(Self {
             tape: OnceLock::new(),
             calls: Mutex::new(Rank::Storage, Vec::new()),
-            size: OnceLock::new(),
+            size: AtomicU64::new(0),
             settings: settings.clone(),
             format: options.format,
         });
@@ -54,7 +55,7 @@ impl Session {
             let text = format!("a disk of {size} bytes is larger than what is explored");
             return Err(Error::new(ErrorKind::Unsupported, text).in_file(path));
         }
-        session.size.get_or_init(|| size);
+        session.size.store(size, SeqCst);
         Ok((session, disk))
     }
 
@@ -86,10 +87,14 @@ impl Session {
         tape.ok_or_else(|| Error::new(ErrorKind::Internal, "a session before its disk is open"))
     }
 
+    fn size(&self) -> u64 {
+        self.size.load(SeqCst)
+    }
+
     /// Whether the disk has all of a range.
     fn has(&self, offset: u64, length: u64) -> bool {
         let end = offset.checked_add(length);
-        end.is_some_and(|end| self.size.get().is_some_and(|size| end <= *size))
+        end.is_some_and(|end| end <= self.size())
     }
 
     /// Whether a change with these flags is stable when it returns.
@@ -120,6 +125,7 @@ impl Session {
                 Call::Zeroes { offset, length, forced: self.is_forced(flags), unmap }
             }
             GuestCall::Discard { offset, length } => Call::Discard { offset, length },
+            GuestCall::Resize { size } => Call::Resize { from: self.size(), to: size },
             GuestCall::Flush => Call::Flush,
         }
     }
@@ -148,7 +154,11 @@ impl Observer for Session {
     }
 
     fn end(&self, number: u64, done: bool) {
-        debug_assert!(to_usize(number) < self.calls.lock().len(), "a call that never began");
+        let call = self.calls.lock().get(to_usize(number)).cloned();
+        debug_assert!(call.is_some(), "a call that never began");
+        if let Some(Call::Resize { to, .. }) = call.filter(|_| done) {
+            self.size.store(to, SeqCst);
+        }
         if let Some(tape) = self.tape.get() {
             tape.end(number, done);
         }

@@ -8,6 +8,9 @@ mod flags;
 mod info;
 mod options;
 mod read;
+mod relocate;
+mod resize;
+mod straight;
 mod write;
 mod zero;
 
@@ -20,6 +23,8 @@ pub(crate) use info::{read_backing_info, read_header};
 pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
+pub use resize::ResizeOptions;
+pub(crate) use straight::{Begun, Forced, Piece};
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;
@@ -81,7 +86,7 @@ impl Image {
     /// Guest bytes of the disk.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.meta.image_size
+        self.meta.image_size()
     }
 
     /// Bytes in a cluster.
@@ -129,7 +134,7 @@ impl Image {
         check_range(self.size(), offset, length)
     }
 
-    fn named_error(&self, error: Error) -> Error {
+    pub(crate) fn named_error(&self, error: Error) -> Error {
         match &self.path {
             Some(path) => error.in_file(path),
             None => error,

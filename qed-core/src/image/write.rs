@@ -92,7 +92,7 @@ impl Image {
 
     /// One write of the file: what fills the first cluster, the caller's bytes, what fills the
     /// last.
-    fn write_segment(
+    pub(super) fn write_segment(
         &self,
         segment: &WriteSegment,
         stream: &mut Stream<'_>,

@@ -42,8 +42,9 @@ impl Image {
         if self.settings.discard == DiscardMode::Ignore {
             return Ok(());
         }
-        let (first, count) = self.whole_clusters(offset, offset + length);
-        self.zero_clusters(first, count, Flags::MAY_UNMAP)
+        let end = offset + length;
+        let (first, count) = self.whole_clusters(offset, end);
+        self.zero_clusters(first, count, end, Flags::MAY_UNMAP).map(|_| ())
     }
 
     pub(super) fn zero_request(&self, offset: u64, length: u64, flags: Flags) -> Result<()> {
@@ -59,8 +60,8 @@ impl Image {
             let start = self.meta.geometry.guest_offset(first).get();
             let size = self.meta.geometry.cluster_size();
             self.zero_part(offset, start, flags)?;
-            self.zero_clusters(first, count, flags)?;
-            self.zero_part((start + count * size).min(end), end, flags)?;
+            let done = self.zero_clusters(first, count, end, flags)?;
+            self.zero_part((start + done * size).min(end), end, flags)?;
         }
         if self.is_forced(flags) { self.meta.flush() } else { Ok(()) }
     }
@@ -74,13 +75,24 @@ impl Image {
         (GuestCluster(first), last.saturating_sub(first))
     }
 
-    fn zero_clusters(&self, first: GuestCluster, count: u64, flags: Flags) -> Result<()> {
+    /// Zeroes the clusters of a request that ends at `end`. Gives how many of them: not the last
+    /// one, where the disk grows past it meanwhile.
+    fn zero_clusters(
+        &self,
+        first: GuestCluster,
+        count: u64,
+        end: u64,
+        flags: Flags,
+    ) -> Result<u64> {
         let unmap = flags.contains(Flags::MAY_UNMAP);
         let allocated = if unmap { Allocated::Free } else { Allocated::Keep };
         let mut done = 0;
         while done < count {
             let next = GuestCluster(first.get() + done);
-            let plan = self.meta.plan_zeroes(next, count - done, allocated)?;
+            let plan = self.meta.plan_zeroes(next, count - done, end, allocated)?;
+            if plan.clusters == 0 {
+                break;
+            }
             for segment in plan.segments.iter() {
                 self.zero_in_place(*segment, flags)?;
             }
@@ -89,7 +101,7 @@ impl Image {
             }
             done += plan.clusters;
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Zeroes bytes that cover no whole cluster.

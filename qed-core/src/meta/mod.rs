@@ -11,6 +11,7 @@ mod commit;
 mod models;
 pub(crate) mod plan;
 pub(crate) mod repair;
+pub(crate) mod resize;
 mod rules;
 pub(crate) mod scan;
 mod session;
@@ -23,12 +24,14 @@ use crate::error::{Error, Result};
 use crate::format::{Geometry, Header};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
+use crate::sync::atomic::AtomicU64;
 
 use commit::background::Background;
 use commit::clock::Clock;
 use commit::unstable::Unstable;
 use plan::claims::Claims;
 use plan::grace::Grace;
+use plan::moving::Moving;
 pub use rules::{Rule, Rules};
 use session::Session;
 pub(crate) use session::settings::MetaSettings;
@@ -48,7 +51,8 @@ pub(crate) struct Meta {
     latch: Option<Arc<Latch>>,
     backing: Option<Arc<dyn Source>>,
     pub(crate) geometry: Geometry,
-    pub(crate) image_size: u64,
+    /// Guest bytes that requests may reach.
+    image_size: AtomicU64,
     length_at_open: u64,
     settings: MetaSettings,
     header: HeaderBlock,
@@ -57,6 +61,7 @@ pub(crate) struct Meta {
     l1: L1,
     cache: Cache,
     claims: Claims,
+    moving: Moving,
     unstable: Unstable,
     space: Space,
     session: Session,

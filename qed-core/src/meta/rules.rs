@@ -100,6 +100,22 @@ pub enum Rule {
     DiscardHidesBacking,
     /// C17: a failed data write drops its plan.
     FailedDataDropsPlan,
+    /// C4: the entry of a moved cluster is ordered.
+    MoveIsOrdered,
+    /// C9: a cluster is not moved under a write in place.
+    MoveAwaitsWriters,
+    /// C11: a table that replaces a table is stable before its L1 entry.
+    MovedTableIsOrdered,
+    /// C11: while either table may be named, no entry is written into one of them.
+    TableHoldsWrites,
+    /// C18: what lies beyond the end is stable before the size changes.
+    BeyondBeforeSize,
+    /// C18: growing clears what lies beyond the end.
+    GrowClearsBeyond,
+    /// C18: shrinking frees what lies beyond the end.
+    ShrinkClearsBeyond,
+    /// C18: shrinking waits for requests that may lie beyond the end.
+    ShrinkWaits,
     /// C12a: a repair does not change a table that is claimed as data.
     ClaimedTablesStay,
     /// C12: a repair takes no new space that a bad entry points to.
@@ -109,7 +125,7 @@ pub enum Rule {
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 57] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -157,6 +173,14 @@ impl Rule {
         Self::FillZeroesAsZeroes,
         Self::DiscardHidesBacking,
         Self::FailedDataDropsPlan,
+        Self::MoveIsOrdered,
+        Self::MoveAwaitsWriters,
+        Self::MovedTableIsOrdered,
+        Self::TableHoldsWrites,
+        Self::BeyondBeforeSize,
+        Self::GrowClearsBeyond,
+        Self::ShrinkClearsBeyond,
+        Self::ShrinkWaits,
         Self::ClaimedTablesStay,
         Self::NewSpaceIsNotNamed,
     ];

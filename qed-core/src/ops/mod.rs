@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod check;
+mod compact;
 mod compare;
 mod convert;
 mod create;
@@ -11,12 +12,14 @@ mod options;
 mod overlay;
 mod safety;
 mod size;
+mod stint;
 mod work;
 
 pub use check::{
     CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
     check_storage_with, check_with, undo_repair, undo_repair_file,
 };
+pub use compact::{CompactOptions, CompactReport, compact, compact_image};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};

@@ -34,6 +34,20 @@ pub(crate) struct Passage<'a> {
     lane: usize,
 }
 
+/// A passage as plain data: it outlives the call that entered.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct PassageTicket(usize);
+
+impl Passage<'_> {
+    /// The passage, which ends when somebody has [attached](Turnstile::attach) and dropped it.
+    pub(crate) fn detach(self) -> PassageTicket {
+        let ticket = PassageTicket(self.lane);
+        std::mem::forget(self);
+        ticket
+    }
+}
+
 impl Turnstile {
     /// One that is open.
     pub(crate) fn new() -> Self {
@@ -54,6 +68,11 @@ impl Turnstile {
         (!self.closed.load(SeqCst)).then_some(passage)
     }
 
+    /// The passage that `ticket`, of this turnstile, stands for.
+    pub(crate) fn attach(&self, ticket: PassageTicket) -> Passage<'_> {
+        Passage { turnstile: self, lane: ticket.0 }
+    }
+
     /// Waits until it is open.
     pub(crate) fn wait(&self) {
         let mut waiting = self.waiting.lock();
@@ -69,6 +88,11 @@ impl Turnstile {
         while self.lanes.iter().any(|lane| lane.0.load(SeqCst) > 0) {
             self.changed.wait(&mut waiting);
         }
+    }
+
+    /// Whether nobody is let in.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
     }
 
     /// Lets everybody in again.

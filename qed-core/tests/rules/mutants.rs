@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Rules that take two threads, or an image which is damaged from the start: what an engine without
 /// them loses is shown by tests of this suite that bear their names.
-const BY_SCENARIO: [Rule; 9] = [
+const BY_SCENARIO: [Rule; 11] = [
     Rule::FlushOwesOthersWrites,
     Rule::FlushAwaitsOthers,
     Rule::OneWriteInFlight,
@@ -17,6 +17,8 @@ const BY_SCENARIO: [Rule; 9] = [
     Rule::ScanLeavesOutTouched,
     Rule::DamageStopsAllocation,
     Rule::DistrustForeignFreeMap,
+    Rule::MoveAwaitsWriters,
+    Rule::ShrinkWaits,
     // By the suite that crashes repairs.
     Rule::ClaimedTablesStay,
     Rule::NewSpaceIsNotNamed,

@@ -3,7 +3,7 @@
 use qed_core::Rule;
 use qed_core::storage::{CallKind, Trigger};
 
-use crate::rig::{C, Rig, shows, shows_within};
+use crate::rig::{C, Rig, SECTOR, shows, shows_within};
 
 #[test]
 fn c08_an_older_image_never_lands_last() {
@@ -91,5 +91,37 @@ fn c09_an_image_that_has_landed_releases_only_after_a_sync() {
             second.join().unwrap();
             judged
         })
+    });
+}
+
+#[test]
+fn c18_a_shrinking_disk_waits_for_those_beyond_its_end() {
+    // Cx: a write in place is on its way when the disk shrinks; the tail of its cluster is zeroed
+    // and the size switched, then the write lands: the next larger disk shows it.
+    let last = (4 << 20) - SECTOR;
+    shows(Rule::ShrinkWaits, |rules| {
+        let rig = Rig::new(rules);
+        rig.write(last + SECTOR - C, C);
+        rig.flush();
+        let data_write = rig.fault.hold(Trigger::on(CallKind::Write).metadata(false));
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| rig.write(last, SECTOR));
+            data_write.wait();
+            let shrink = scope.spawn(|| rig.resize(last));
+            while rig.image().size() > last {
+                std::thread::yield_now();
+            }
+            if rules.break_any() {
+                shrink.join().unwrap();
+                data_write.release();
+                slow.join().unwrap();
+            } else {
+                data_write.release();
+                slow.join().unwrap();
+                shrink.join().unwrap();
+            }
+        });
+        rig.flush();
+        rig.judge()
     });
 }

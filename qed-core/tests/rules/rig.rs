@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use qed_core::storage::{Fault, Held, MemoryStorage, Recorder, Storage};
-use qed_core::{Flags, Image, ImageSettings, Rule, Rules};
+use qed_core::{Flags, Image, ImageSettings, ResizeOptions, Rule, Rules};
 
 use qed_core::crash::guest::pattern;
 use qed_core::crash::{Call, Plan, Recording, Workload};
@@ -139,6 +139,15 @@ impl Rig {
     pub fn discard(&self, offset: u64, length: u64) {
         let image = self.image();
         self.guest(Call::Discard { offset, length }, |_| image.discard(offset, length)).unwrap();
+    }
+
+    /// Resizes the disk, which may shrink.
+    pub fn resize(&self, to: u64) {
+        let image = self.image();
+        let mut options = ResizeOptions::default();
+        options.shrink = true;
+        let call = Call::Resize { from: image.size(), to };
+        self.guest(call, |_| image.resize(to, options)).unwrap();
     }
 
     pub fn flush(&self) {

@@ -39,6 +39,14 @@ pub enum Call {
         /// How many bytes.
         length: u64,
     },
+    /// The disk becomes larger or smaller; stable when it returns. What is between the two sizes
+    /// reads as zeroes, where it is on the disk.
+    Resize {
+        /// Bytes of the disk before.
+        from: u64,
+        /// Bytes of the disk afterwards.
+        to: u64,
+    },
     /// Everything that has returned becomes stable.
     Flush,
     /// The process was killed: nothing that was not stable is covered by a later flush. These
@@ -73,6 +81,7 @@ impl Call {
             Self::Write { offset, length, .. }
             | Self::Zeroes { offset, length, .. }
             | Self::Discard { offset, length } => Some((*offset, *length)),
+            Self::Resize { from, to } => Some((*from.min(to), from.abs_diff(*to))),
             Self::Flush | Self::Killed(_) => None,
         }
     }
@@ -92,7 +101,11 @@ impl Call {
     /// Whether it is stable when it returns.
     #[must_use]
     pub fn is_forced(&self) -> bool {
-        matches!(self, Self::Write { forced: true, .. } | Self::Zeroes { forced: true, .. })
+        match self {
+            Self::Write { forced, .. } | Self::Zeroes { forced, .. } => *forced,
+            Self::Resize { .. } => true,
+            Self::Discard { .. } | Self::Flush | Self::Killed(_) => false,
+        }
     }
 
     /// The bytes that a write writes as call `number`.
@@ -127,6 +140,7 @@ impl fmt::Display for Call {
                 write!(f, "zero {offset}+{length}{fua}{unmap}")
             }
             Self::Discard { offset, length } => write!(f, "discard {offset}+{length}"),
+            Self::Resize { from, to } => write!(f, "resize {to} from={from}"),
             Self::Flush => f.write_str("flush"),
             Self::Killed(seen) => {
                 f.write_str("killed")?;
@@ -152,6 +166,14 @@ impl FromStr for Call {
                 Some((sector.parse().ok()?, u64::from_str_radix(digest, 16).ok()?))
             };
             return words.map(seen).collect::<Option<_>>().map(Self::Killed).ok_or_else(wrong);
+        }
+        if verb == "resize" {
+            let to = words.next().and_then(|to| to.parse().ok()).ok_or_else(wrong)?;
+            let from = words.next().map(|from| from.strip_prefix("from=")?.parse().ok());
+            let from = from.unwrap_or(Some(0)).ok_or_else(wrong)?;
+            let legal = |size: u64| size.is_multiple_of(SECTOR) && size <= super::MOST_BYTES;
+            let complete = words.next().is_none() && legal(to) && legal(from);
+            return complete.then_some(Self::Resize { from, to }).ok_or_else(wrong);
         }
         let range = words.next().and_then(|range| range.split_once('+')).ok_or_else(wrong)?;
         let offset: u64 = range.0.parse().map_err(|_| wrong())?;
@@ -212,6 +234,7 @@ mod tests {
             "zero 0+4096 fua unmap",
             "discard 65536+65536",
             "flush",
+            "resize 4096 from=512",
             "killed 0=0 7=1f",
         ] {
             let call: Call = text.parse().unwrap();
@@ -228,6 +251,8 @@ mod tests {
             "write 0+1 unmap",
             "write 18446744073709551615+9",
             "killed 1",
+            "resize 513",
+            "resize 512 to=1024",
         ] {
             assert!(text.parse::<Call>().is_err(), "{text}");
         }

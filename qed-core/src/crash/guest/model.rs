@@ -34,6 +34,8 @@ pub struct GuestModel {
     provenance: HashMap<u64, (usize, u64)>,
     /// Bytes of a cluster: discards free whole ones.
     cluster: u64,
+    /// Bytes of the disk before the first call.
+    size: u64,
 }
 
 #[derive(Debug)]
@@ -60,9 +62,9 @@ pub enum Wrong {
 }
 
 impl GuestModel {
-    /// The calls that `log` says were made over a disk that read as `initial`, in clusters of
-    /// `cluster` bytes. The log's payloads are indexes into `calls`.
-    pub fn new(cluster: u64, initial: &dyn Initial, calls: &[Call], log: &Log) -> Self {
+    /// The calls that `log` says were made over a disk of `size` bytes that read as `initial`, in
+    /// clusters of `cluster` bytes. The log's payloads are indexes into `calls`.
+    pub fn new(cluster: u64, size: u64, initial: &dyn Initial, calls: &[Call], log: &Log) -> Self {
         let spans = spans(log);
         let flushes = Syncs::new(flushes(calls, &spans));
         let mut issued = Vec::new();
@@ -73,7 +75,7 @@ impl GuestModel {
             issued.push(Issued { number, call: call.clone(), span, stable_at });
         }
         issued.sort_by_key(|issued| issued.span.key());
-        let mut model = Self { cluster, calls: issued, ..Self::default() };
+        let mut model = Self { cluster, size, calls: issued, ..Self::default() };
         model.write_all(initial);
         model
     }
@@ -92,7 +94,7 @@ impl GuestModel {
                 continue;
             }
             for sector in [sectors.first(), sectors.last()].into_iter().flatten() {
-                if !self.touched.contains_key(sector) {
+                if !self.touched.contains_key(sector) && sector * SECTOR < self.size {
                     let mut buffer = [0; 512];
                     initial.read(*sector, &mut buffer);
                     disk.write(sector * SECTOR, &buffer);
@@ -109,6 +111,25 @@ impl GuestModel {
                 self.provenance.entry(digest).or_insert((index, sector));
             }
         }
+    }
+
+    /// The digest of a sector before the first call. What lay behind the disk's end was not there.
+    fn at_first(&self, sector: u64, initial: &dyn Initial) -> u64 {
+        if sector * SECTOR < self.size { initial.digest(sector) } else { 0 }
+    }
+
+    /// The sizes that the disk may have after a crash at `t`.
+    #[must_use]
+    pub fn sizes(&self, t: usize) -> Vec<u64> {
+        let mut legal = vec![self.size];
+        for issued in self.calls.iter().filter(|issued| issued.span.issued_by(t)) {
+            let Call::Resize { to, .. } = issued.call else { continue };
+            if issued.stable_at.is_some_and(|event| event < t) {
+                legal.clear();
+            }
+            legal.push(to);
+        }
+        legal
     }
 
     /// The events at which something becomes stable: behind them less is legal.
@@ -149,7 +170,7 @@ impl GuestModel {
     /// What is wrong with a sector that reads as `found` after a crash at `t`, if anything.
     pub fn judge(&self, sector: u64, found: u64, t: usize, initial: &dyn Initial) -> Option<Wrong> {
         let Some(versions) = self.touched.get(&sector) else {
-            let expected = initial.digest(sector);
+            let expected = self.at_first(sector, initial);
             let wrong = if found == 0 { Wrong::Lost } else { Wrong::Foreign };
             return (found != expected).then_some(wrong);
         };
@@ -158,7 +179,7 @@ impl GuestModel {
         let issued: Vec<&Written> = issued.collect();
         let legal = Survivors::of(&self.versions(&issued, sector, t));
         let is_legal = |version: usize| issued[version].digest == found;
-        let initially = legal.settled.is_none() && initial.digest(sector) == found;
+        let initially = legal.settled.is_none() && self.at_first(sector, initial) == found;
         if initially || legal.settled.into_iter().chain(legal.choices).any(is_legal) {
             return None;
         }
@@ -173,12 +194,13 @@ impl GuestModel {
     /// The digests that are legal for a sector at `t`.
     pub fn legal(&self, sector: u64, t: usize, initial: &dyn Initial) -> Vec<u64> {
         let Some(versions) = self.touched.get(&sector) else {
-            return vec![initial.digest(sector)];
+            return vec![self.at_first(sector, initial)];
         };
         let issued = versions.iter().filter(|version| self.calls[version.call].span.issued_by(t));
         let issued: Vec<&Written> = issued.collect();
         let legal = Survivors::of(&self.versions(&issued, sector, t));
-        let settled = legal.settled.map_or(initial.digest(sector), |index| issued[index].digest);
+        let settled =
+            legal.settled.map_or(self.at_first(sector, initial), |index| issued[index].digest);
         std::iter::once(settled).chain(legal.choices.iter().map(|i| issued[*i].digest)).collect()
     }
 

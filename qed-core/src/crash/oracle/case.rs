@@ -91,6 +91,7 @@ impl<'a> Case<'a> {
         let mut sectors = BTreeSet::new();
         if let Some(Baseline { disk: before, owners }) = self.baseline
             && let Some(old) = &before.tables
+            && old.shape.size == tables.shape.size
         {
             for cluster in tables.differing(old) {
                 sectors.extend(of_cluster(cluster));
@@ -123,7 +124,12 @@ impl<'a> Case<'a> {
             Err(what) => return [Some(what.clone()), Some(what)],
         };
         let mut found = [None, None];
-        let end = self.subject.shape().map_or(u64::MAX, |shape| shape.size / SECTOR);
+        let size = disk.shape().map(|shape| shape.size);
+        let legal = self.subject.model.sizes(self.t);
+        if let Some(size) = size.filter(|size| !legal.contains(size)) {
+            found[0] = Some(format!("the disk has {size} bytes; legal: {legal:?}"));
+        }
+        let end = size.map_or(u64::MAX, |size| size / SECTOR);
         for sector in &self.sectors(disk) {
             let Subject { model, initial, .. } = self.subject;
             let digest = disk.digest(*sector);

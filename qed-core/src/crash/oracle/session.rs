@@ -93,6 +93,9 @@ pub(super) fn compare(
     for cluster in clusters {
         let offset = cluster * size;
         let length = to_usize(size.min(image.size().saturating_sub(offset)));
+        if length == 0 {
+            continue;
+        }
         image.pread(&mut found[..length], offset).map_err(told("reading"))?;
         disk.read_cluster(*cluster, &mut expected[..length]);
         if found[..length] != expected[..length] {

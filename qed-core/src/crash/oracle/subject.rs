@@ -55,8 +55,8 @@ impl Subject {
         let shape = initial.shape().cloned();
         let cluster = shape.as_ref().map_or(1 << 16, |shape| shape.cluster);
         let Recording { log, calls, .. } = &recording;
-        let model = GuestModel::new(cluster, &initial, calls, log);
         let size = shape.map_or(initial.medium.length(), |shape| shape.size);
+        let model = GuestModel::new(cluster, size, &initial, calls, log);
         let spare = spare(size, cluster, &initial, &model);
         let backing_before = OnceLock::new();
         Self { recording, initial, model, spare, cluster, backing_before }

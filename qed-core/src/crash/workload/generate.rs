@@ -1,5 +1,6 @@
 //! Random workloads: any operation, on any small image and disk. The same seed is the same line.
 
+use super::resizing::resizing;
 use super::{Step, Workload};
 use crate::crash::guest::Call;
 use crate::crash::random::Random;
@@ -16,11 +17,14 @@ pub enum Shape {
     DuringWrite,
     /// The disk fails.
     Faults,
+    /// The disk grows and shrinks, with calls in the midst of that.
+    Resizing,
 }
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::DuringFlush, Self::DuringWrite, Self::Faults];
+    pub const ALL: [Self; 5] =
+        [Self::Plain, Self::DuringFlush, Self::DuringWrite, Self::Faults, Self::Resizing];
 
     /// Its name.
     #[must_use]
@@ -30,11 +34,12 @@ impl Shape {
             Self::DuringFlush => "during-flush",
             Self::DuringWrite => "during-write",
             Self::Faults => "faults",
+            Self::Resizing => "resizing",
         }
     }
 }
 
-const S: u64 = 512;
+pub(super) const S: u64 = 512;
 
 /// A workload of this shape.
 #[must_use]
@@ -53,6 +58,7 @@ pub fn generate(shape: Shape, seed: u64) -> Workload {
         Shape::DuringFlush => maker.during_flush(),
         Shape::DuringWrite => maker.during_write(),
         Shape::Faults => maker.faults(),
+        Shape::Resizing => return resizing(workload, maker.random),
     };
     workload
 }

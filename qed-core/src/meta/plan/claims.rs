@@ -11,6 +11,8 @@ use crate::sync::{Condvar, Mutex, Rank};
 /// What is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Claim {
+    /// The disk's size.
+    Size,
     /// The L1 entry with this index.
     Table(u64),
     /// The L2 entry of this guest cluster.
@@ -37,6 +39,19 @@ pub(crate) struct Claimed<'a> {
     held: Vec<Claim>,
 }
 
+/// Claims held, as plain data: they outlive the call that took them.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct ClaimTicket(Vec<Claim>);
+
+impl Claimed<'_> {
+    /// The claims, which are given up when somebody has [attached](Claims::attach) and dropped
+    /// them.
+    pub(crate) fn detach(mut self) -> ClaimTicket {
+        ClaimTicket(std::mem::take(&mut self.held))
+    }
+}
+
 impl Claims {
     pub(crate) fn new() -> Self {
         Self { queues: Mutex::new(Rank::Claims, Queues::default()), released: Condvar::new() }
@@ -57,6 +72,53 @@ impl Claims {
             claimed.held.push(claim);
         }
         claimed
+    }
+
+    /// Takes every claim of `wanted`, or none of them where that would mean to wait.
+    pub(crate) fn try_take(&self, wanted: impl IntoIterator<Item = Claim>) -> Option<Claimed<'_>> {
+        let held: Vec<Claim> = wanted.into_iter().collect();
+        let mut queues = self.queues.lock();
+        if held.iter().any(|claim| queues.lines.contains_key(claim)) {
+            return None;
+        }
+        let ticket = queues.next_ticket;
+        queues.next_ticket += 1;
+        for claim in &held {
+            queues.lines.entry(*claim).or_default().push_back(ticket);
+        }
+        Some(Claimed { claims: self, held })
+    }
+
+    /// The claims that `ticket`, of these lines, stands for.
+    pub(crate) fn attach(&self, ticket: ClaimTicket) -> Claimed<'_> {
+        Claimed { claims: self, held: ticket.0 }
+    }
+}
+
+#[cfg(feature = "crash")]
+impl Claims {
+    fn holds(&self, claim: Claim) -> bool {
+        self.queues.lock().lines.contains_key(&claim)
+    }
+}
+
+#[cfg(feature = "crash")]
+impl crate::meta::Meta {
+    /// Whether somebody has claimed a cluster of this range, or a table that has to be made for it.
+    pub(crate) fn is_claimed(&self, offset: u64, length: u64) -> bool {
+        let last = offset.saturating_add(length.max(1)) - 1;
+        let (first, last) = (self.guest_cluster(offset), self.guest_cluster(last));
+        (first.get()..=last.get()).any(|cluster| {
+            let index = self.geometry.l1_index(crate::addr::GuestCluster(cluster));
+            let makes_table = matches!(self.table_at(index), Ok(None));
+            self.claims.holds(Claim::Cluster(cluster))
+                || makes_table && self.claims.holds(Claim::Table(index))
+        })
+    }
+
+    /// Whether a flush would wait for a write or a sync that is going on.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.clock.is_syncing() || self.unstable.all().iter().any(|slice| slice.is_held())
     }
 }
 
@@ -109,6 +171,18 @@ mod tests {
             drop(first);
         });
         assert_eq!(*order.lock().unwrap(), ["first", "second"]);
+        assert!(claims.queues.lock().lines.is_empty());
+    }
+
+    #[test]
+    fn who_does_not_wait_takes_all_or_none() {
+        let claims = Claims::new();
+        let ticket = claims.take([Claim::Cluster(2)]).detach();
+        assert!(claims.try_take([Claim::Cluster(1), Claim::Cluster(2)]).is_none());
+        let free = claims.try_take([Claim::Cluster(1), Claim::Cluster(3)]).unwrap();
+        assert!(claims.try_take([Claim::Cluster(3)]).is_none());
+        drop((free, claims.attach(ticket)));
+        drop(claims.take([Claim::Cluster(1), Claim::Cluster(2), Claim::Cluster(3)]));
         assert!(claims.queues.lock().lines.is_empty());
     }
 }

@@ -3,8 +3,13 @@
 
 pub(crate) mod base;
 pub(crate) mod claims;
+pub(crate) mod detached;
 pub(crate) mod few;
 pub(crate) mod grace;
 pub(crate) mod lookup;
+pub(crate) mod mover;
+pub(crate) mod moving;
+pub(crate) mod relocate;
+pub(crate) mod table;
 pub(crate) mod write;
 pub(crate) mod zero;

@@ -52,7 +52,7 @@ impl WriteSegment {
 }
 
 #[derive(Debug)]
-struct NewEntry {
+pub(super) struct NewEntry {
     entry: usize,
     offset: FileOffset,
     /// Zeroes into fresh space: in any order with its data (C4).
@@ -62,18 +62,19 @@ struct NewEntry {
 /// A planned write of `length` bytes from where it was asked to begin.
 #[derive(Debug)]
 pub(crate) struct WritePlan<'a> {
-    meta: &'a Meta,
+    pub(super) meta: &'a Meta,
     pub(crate) segments: Few<WriteSegment>,
     pub(crate) length: u64,
-    entries: Vec<NewEntry>,
-    runs: Vec<Run>,
+    pub(super) entries: Vec<NewEntry>,
+    pub(super) runs: Vec<Run>,
     /// What of the last run no entry has taken yet.
-    left: Run,
+    pub(super) left: Run,
     /// Set when the first byte may have moved.
-    moving: bool,
-    slice: Option<Arc<Slice>>,
-    _claimed: Option<Claimed<'a>>,
-    _request: Request<'a>,
+    pub(super) moving: bool,
+    pub(super) slice: Option<Arc<Slice>>,
+    pub(super) claimed: Option<Claimed<'a>>,
+    /// Always there, but while the plan is taken apart.
+    pub(super) request: Option<Request<'a>>,
 }
 
 impl Meta {
@@ -83,9 +84,45 @@ impl Meta {
     /// A table that cannot be read, an entry that cannot be right, no space, a session that may not
     /// change tables.
     pub(crate) fn plan_write(&self, offset: u64, length: u64) -> Result<WritePlan<'_>> {
-        let request = self.grace.enter();
+        let request = self.admit(offset, length)?;
+        self.plan_write_as(request, offset, length)
+    }
+
+    /// As [`plan_write`](Self::plan_write), for a request that may lie past the disk's end.
+    pub(in crate::meta) fn plan_write_as<'a>(
+        &'a self,
+        request: Request<'a>,
+        offset: u64,
+        length: u64,
+    ) -> Result<WritePlan<'a>> {
+        let mut plan = self.empty_plan(request, offset, length);
+        let first = self.guest_cluster(offset);
+        let last = self.guest_cluster(offset + plan.length - 1);
+        let is_mapped = !self.moving.covers(first, last)
+            && self.look(first, |slice| match slice {
+                Some(slice) => plan.map_in_place(offset, slice),
+                None => Ok(false),
+            })?;
+        if is_mapped {
+            return Ok(plan);
+        }
+        self.begin_changes()?;
+        let slice = self.slice_to_change(first)?;
+        let clusters = (first.get()..=last.get()).map(Claim::Cluster);
+        plan.claimed = Some(self.claims.take(clusters));
+        plan.map(offset, &slice, &mut Base::new(self.backing()))?;
+        plan.slice = Some(slice);
+        Ok(plan)
+    }
+
+    pub(super) fn empty_plan<'a>(
+        &'a self,
+        request: Request<'a>,
+        offset: u64,
+        length: u64,
+    ) -> WritePlan<'a> {
         let span = SLICE_ENTRIES as u64 * self.geometry.cluster_size();
-        let mut plan = WritePlan {
+        WritePlan {
             meta: self,
             segments: Few::new(),
             length: length.min(span - offset % span),
@@ -94,25 +131,9 @@ impl Meta {
             left: Run { start: FileCluster(0), count: 0, fresh: false },
             moving: false,
             slice: None,
-            _claimed: None,
-            _request: request,
-        };
-        let first = self.guest_cluster(offset);
-        let last = self.guest_cluster(offset + plan.length - 1);
-        let is_mapped = self.look(first, |slice| match slice {
-            Some(slice) => plan.map_in_place(offset, slice),
-            None => Ok(false),
-        })?;
-        if is_mapped {
-            return Ok(plan);
+            claimed: None,
+            request: Some(request),
         }
-        self.begin_changes()?;
-        let slice = self.slice_to_change(first)?;
-        let clusters = (first.get()..=last.get()).map(Claim::Cluster);
-        plan._claimed = Some(self.claims.take(clusters));
-        plan.map(offset, &slice, &mut Base::new(self.backing()))?;
-        plan.slice = Some(slice);
-        Ok(plan)
     }
 }
 
@@ -161,7 +182,7 @@ impl WritePlan<'_> {
 
     /// Plans to write in place, if every cluster is mapped. Each entry is looked at once: nothing
     /// is claimed here, and another request may free a cluster at any moment.
-    fn map_in_place(&mut self, offset: u64, slice: &Slice) -> Result<bool> {
+    pub(super) fn map_in_place(&mut self, offset: u64, slice: &Slice) -> Result<bool> {
         let geometry = self.meta.geometry;
         let end = offset + self.length;
         let mut at = offset;
@@ -180,7 +201,7 @@ impl WritePlan<'_> {
     }
 
     /// Finds a place for every cluster of the plan, which has claimed them.
-    fn map(&mut self, offset: u64, slice: &Slice, base: &mut Base<'_>) -> Result<()> {
+    pub(super) fn map(&mut self, offset: u64, slice: &Slice, base: &mut Base<'_>) -> Result<()> {
         let meta = self.meta;
         let geometry = meta.geometry;
         let size = geometry.cluster_size();
@@ -201,7 +222,7 @@ impl WritePlan<'_> {
                     let whole = length == size;
                     let zeroes =
                         entry == L2Entry::Zero || base.reads_zero(start, start + size, whole)?;
-                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size };
+                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size() };
                     let rules = meta.settings.rules;
                     let head = fill.part(meta, start, at);
                     let head = head.filter(|_| !rules.breaks(Rule::FillBefore));

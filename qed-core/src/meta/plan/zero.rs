@@ -34,18 +34,39 @@ pub(crate) struct ZeroPlan<'a> {
 }
 
 impl Meta {
-    /// Makes some of the `count` whole clusters at `first` read as zeroes; the plan says how many.
+    /// Makes some of the `count` clusters at `first` read as zeroes; the plan says how many. `end`
+    /// is where the request ends: the last cluster counts as whole if that is the disk's end, and
+    /// is left out where it is not any more.
     ///
     /// # Errors
-    /// A table that cannot be read, an entry that cannot be right, a session that may not change
-    /// tables.
+    /// The request passes the end of the disk; a table that cannot be read, an entry that cannot be
+    /// right, a session that may not change tables.
     pub(crate) fn plan_zeroes(
         &self,
         first: GuestCluster,
         count: u64,
+        end: u64,
         allocated: Allocated,
     ) -> Result<ZeroPlan<'_>> {
-        let request = self.grace.enter();
+        let start = self.geometry.guest_offset(first).get();
+        let request = self.admit(start, end.saturating_sub(start))?;
+        let whole = end == self.image_size() || start + count * self.geometry.cluster_size() <= end;
+        let count = if whole { count } else { count - 1 };
+        self.plan_zeroes_as(request, first, count, allocated)
+    }
+
+    /// As [`plan_zeroes`](Self::plan_zeroes), for clusters that may lie past the disk's end.
+    pub(in crate::meta) fn plan_zeroes_as<'a>(
+        &'a self,
+        request: Request<'a>,
+        first: GuestCluster,
+        count: u64,
+        allocated: Allocated,
+    ) -> Result<ZeroPlan<'a>> {
+        if count == 0 {
+            let segments = Few::new();
+            return Ok(ZeroPlan { clusters: 0, segments, _claimed: None, _request: request });
+        }
         let mut base = Base::new(self.backing());
         if self.slice(first)?.is_none() {
             let span = self.geometry.table_entries();
@@ -92,7 +113,7 @@ impl Meta {
 
     /// The entry that says zeroes: 0 where nothing lies under the cluster, which every reader knows
     /// (F8), else 1.
-    fn zero_entry(&self, cluster: GuestCluster) -> L2Entry {
+    pub(in crate::meta) fn zero_entry(&self, cluster: GuestCluster) -> L2Entry {
         let start = self.geometry.guest_offset(cluster).get();
         match self.backing() {
             Some(_) if self.settings.rules.breaks(Rule::DiscardHidesBacking) => {

@@ -93,7 +93,7 @@ impl Meta {
 
     /// Whether the image's size uses the slice of the L1 table that entry `index` stands in.
     fn reaches(&self, index: u64) -> bool {
-        let used = self.geometry.l1_entries_for(self.image_size);
+        let used = self.geometry.l1_entries_for(self.image_size());
         index < used.next_multiple_of(SLICE_ENTRIES as u64)
     }
 

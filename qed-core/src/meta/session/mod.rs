@@ -139,6 +139,12 @@ impl Meta {
         self.find_tables_once()
     }
 
+    /// Whether [`begin_write`](Self::begin_write) has nothing left to do.
+    pub(crate) fn may_write_now(&self) -> bool {
+        let trusted = self.settings.trust != Trust::Untrusted || self.has_changes();
+        !self.settings.read_only && trusted && self.session.tables_found.load(SeqCst)
+    }
+
     /// Learns where tables are, before the session's first write. Called behind the gate, or while
     /// the image is opened.
     ///
@@ -146,7 +152,7 @@ impl Meta {
     /// A part of the L1 table cannot be read.
     pub(crate) fn find_tables_once(&self) -> Result<()> {
         if !self.session.tables_found.load(SeqCst) {
-            self.find_tables(self.image_size)?;
+            self.find_tables(self.image_size())?;
             self.session.tables_found.store(true, SeqCst);
         }
         Ok(())
@@ -178,7 +184,7 @@ impl Meta {
             // Nothing dangles; what is free in a large image is found out beside the requests. In a
             // small one it is known at once, or short sessions that crash would each leave the
             // space behind that they extended the file by.
-            let tables = self.l1.words(self.image_size)?.filter(|word| *word != 0).count() as u64;
+            let tables = self.l1.words(self.image_size())?.filter(|word| *word != 0).count() as u64;
             let bytes = tables.saturating_mul(self.geometry.table_bytes());
             if self.settings.background && bytes > self.settings.scan_limit {
                 return Ok(());

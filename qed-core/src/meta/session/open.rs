@@ -9,6 +9,7 @@ use crate::meta::commit::clock::Clock;
 use crate::meta::commit::unstable::Unstable;
 use crate::meta::plan::claims::Claims;
 use crate::meta::plan::grace::Grace;
+use crate::meta::plan::moving::Moving;
 use crate::meta::rules::Rule;
 use crate::meta::session::Session;
 use crate::meta::space::Space;
@@ -18,6 +19,7 @@ use crate::meta::tables::l1::L1;
 use crate::meta::{Meta, MetaSettings};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
+use crate::sync::atomic::AtomicU64;
 
 impl Meta {
     /// Opens the image in `storage` over `backing`: reads the header, and tables only where
@@ -48,13 +50,14 @@ impl Meta {
             this: Weak::clone(this),
             backing,
             geometry,
-            image_size: header.image_size,
+            image_size: AtomicU64::new(header.image_size),
             length_at_open: length,
             header: block,
             grace: Grace::new(),
             l1,
             cache: Cache::new(settings.l2_cache_size),
             claims: Claims::new(),
+            moving: Moving::default(),
             unstable: Unstable::new(),
             space,
             session: Session::new(has_map),

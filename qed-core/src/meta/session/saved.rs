@@ -44,7 +44,7 @@ impl Meta {
     }
 
     fn tie(&self, file_length: u64) -> Result<Tie> {
-        let l1_checksum = freemap::l1_checksum(self.l1.words(self.image_size)?);
+        let l1_checksum = freemap::l1_checksum(self.l1.words(self.image_size())?);
         Ok(Tie { file_length, l1_checksum })
     }
 
