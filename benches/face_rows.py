@@ -71,26 +71,19 @@ def calls(bench: Bench) -> Iterator[Result]:
 
 def memory(bench: Bench) -> Iterator[Result]:
     """Measure reads of an image in memory by more and more threads, beside one thread."""
-    threads = (1, 2, 4, 8)
-    medians = bench.medians(
-        *(
-            lambda t=t: programs.number(bench, "in_process", "scale", str(t), "400000")
-            for t in threads
-        )
-    )
-    yield Result(
-        [
-            Figure(
-                "scaling",
-                f"reads a second from memory, {count} threads",
-                "1 thread",
-                medians[0] / 1e6,
-                median / 1e6,
-                "million",
-            )
-            for count, median in zip(threads, medians, strict=True)
-        ]
-    )
+
+    def per_read(threads: int) -> float:
+        each = str(2_000_000 // threads)
+        return 1e9 / programs.number(bench, "in_process", "scale", str(threads), each)
+
+    numbers = (1, 2, 4, 8)
+    alone, *together = bench.medians(*(partial(per_read, threads) for threads in numbers))
+    figures = []
+    for threads, median in zip(numbers[1:], together, strict=True):
+        work = f"512-byte reads of an image in memory, {threads} threads"
+        goal = 1 / 1.8 if threads == 2 else None
+        figures.append(Figure("memory", work, "1 thread", alone, median, "ns", goal))
+    yield Result(figures)
 
 
 def _python(path: Path, threads: int) -> float:

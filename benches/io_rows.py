@@ -191,7 +191,7 @@ def _in_place(
     result = compare(bench, row, work, ours("qed"), others)
     few = _few(requests, 4096)
     sides = [(_NAMES[kind], bench.folder / f"ours.{kind}", kind, few) for kind in _OURS]
-    _count(result, row, work, sides)
+    _count(result, row, work, sides, warm=True)
     yield result
 
 
@@ -225,10 +225,16 @@ def _few(requests: Requests, most: int) -> Requests:
 
 
 def _count(
-    result: Result, row: str, work: str, sides: list[tuple[str, Path, Format, Requests]]
+    result: Result,
+    row: str,
+    work: str,
+    sides: list[tuple[str, Path, Format, Requests]],
+    *,
+    warm: bool = False,
 ) -> None:
     """Count what each side asks of the system, where that can be seen, and remove its disk."""
     for name, path, kind, requests in sides:
         if counts.available():
-            result.counts.append((row, work, name, counts.count(path, kind, requests)))
+            counted = counts.count(path, kind, requests, warm=warm)
+            result.counts.append((row, work, name, counted))
         path.unlink()
