@@ -45,5 +45,6 @@ pub use ops::{
 };
 pub use ops::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
 pub use ops::{SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage};
+pub use ops::{StreamOptions, stream, stream_image};
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -4,6 +4,7 @@
 
 mod buffers;
 mod extents;
+mod fill;
 mod flags;
 mod info;
 mod options;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::meta::Meta;
 use crate::source::{Source, check_range};
 use crate::storage::Storage;
+use crate::sync::{Mutex, Rank};
 
 /// An open QED image. Every method may be called from any number of threads at once.
 ///
@@ -40,7 +42,7 @@ use crate::storage::Storage;
 pub struct Image {
     meta: Arc<Meta>,
     settings: ImageSettings,
-    backing_info: Option<BackingInfo>,
+    backing_info: Mutex<Option<BackingInfo>>,
     path: Option<PathBuf>,
     closed: bool,
 }
@@ -66,7 +68,12 @@ impl Image {
         if !settings.read_only {
             read_header(&*storage)?.check_writable()?;
         }
+        if settings.copy_on_read && settings.read_only {
+            let text = "copy_on_read writes what is read: it needs an image open for writing";
+            return Err(Error::invalid(text));
+        }
         let meta = Meta::open(storage, backing, settings.for_meta())?;
+        let backing_info = Mutex::new(Rank::Header, backing_info);
         Ok(Self { meta, settings, backing_info, path: None, closed: false })
     }
 

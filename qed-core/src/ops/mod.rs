@@ -10,9 +10,11 @@ mod layout;
 mod lint;
 mod options;
 mod overlay;
+mod rate;
 mod safety;
 mod size;
 mod stint;
+mod stream;
 mod work;
 
 pub use check::{
@@ -31,4 +33,5 @@ pub use safety::{
     SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage,
 };
 pub use size::parse_size;
+pub use stream::{StreamOptions, stream, stream_image};
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

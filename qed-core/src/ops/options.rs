@@ -64,6 +64,12 @@ impl NamedOptions {
         Ok(())
     }
 
+    /// Whether the option `name` was set.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.set.contains_key(name)
+    }
+
     /// What [`open`](crate::open) is to do.
     ///
     /// # Errors

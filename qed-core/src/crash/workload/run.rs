@@ -6,7 +6,7 @@ use crate::crash::medium::SECTOR;
 use crate::crash::random::{digest, to_usize};
 use crate::crash::recording::Recording;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Flags, Image, ResizeOptions};
+use crate::image::{Flags, Image, ResizeOptions, read_header};
 use crate::meta::Rules;
 use crate::ops::{CheckOptions, Repair, check_storage_with};
 use crate::storage::{Fault, MemoryStorage, Recorder, Storage, Trigger};
@@ -76,7 +76,9 @@ impl Runner {
         self.recorder.mark("open");
         let storage = Arc::clone(&self.above) as Arc<dyn Storage>;
         let settings = self.workload.settings.clone();
-        let image = Image::from_storage(storage, self.workload.source(), settings)?;
+        let named = read_header(&*storage)?.has_backing_file();
+        let source = self.workload.source().filter(|_| named);
+        let image = Image::from_storage(storage, source, settings)?;
         self.state.lock().image = Some(Arc::new(image));
         Ok(())
     }
