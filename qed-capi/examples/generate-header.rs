@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -80,6 +80,8 @@ const SOURCES: [&str; 11] = [
     "report.rs",
     "probe.rs",
     "convert.rs",
+    "repair.rs",
+    "judge.rs",
 ];
 
 const INCLUDES: [&str; 4] = ["stdbool.h", "stddef.h", "stdint.h", "sys/uio.h"];
@@ -95,7 +97,7 @@ const PREAMBLE: &str = r#"/*
  * Results    0, or a count where the function says so; a negative errno on failure. Then
  *            qed_error_message() has a sentence that begins with the function's name, and
  *            qed_error_kind() a stable number. Both are the calling thread's own.
- * Handles    qed_options, qed_image, qed_report: opaque. What makes one takes `T **out` and writes
+ * Handles    qed_options, qed_image, qed_report and the like: opaque. What makes one takes `T **out` and writes
  *            it on success only. What ends one takes `T **`, sets it to NULL, and accepts NULL.
  *            NULL, a handle of another type and one that was closed are -EINVAL where that can be
  *            seen.
