@@ -131,7 +131,7 @@ def p8(bench: Bench) -> Iterator[Result]:
     """Compare stable writes into new clusters: no page cache, no write cache."""
     for threads in (1, 4, 16):
         requests = Requests(
-            512 * min(threads, 4),
+            256 * min(threads, 4),
             step=scattered(CLUSTER),
             depth=1,
             threads=threads,
@@ -142,9 +142,9 @@ def p8(bench: Bench) -> Iterator[Result]:
         yield from _allocating(bench, "P8", work, requests, {"raw": 1.25})
 
 
-def scaling(bench: Bench) -> Iterator[Result]:
+def queues(bench: Bench) -> Iterator[Result]:
     """Compare reads of what is allocated, by more and more queues."""
-    paths = {kind: bench.folder / f"scaling.{kind}" for kind in _OURS}
+    paths = {kind: bench.folder / f"queues.{kind}" for kind in _OURS}
     for kind, path in paths.items():
         create(path, kind, GIB)
         fill(path, kind)
@@ -157,7 +157,7 @@ def scaling(bench: Bench) -> Iterator[Result]:
 
         yield compare(
             bench,
-            "scaling",
+            "queues",
             work,
             partial(run, "qed"),
             [("raw file", partial(run, "raw"), None)],

@@ -13,6 +13,7 @@
 
 mod arguments;
 pub mod backing;
+pub mod completion;
 pub mod convert;
 pub mod extents;
 mod fork;
@@ -24,6 +25,8 @@ pub mod io;
 pub mod judge;
 pub mod options;
 pub mod probe;
+pub mod queue;
+pub mod quiesce;
 pub mod repair;
 pub mod report;
 pub mod status;

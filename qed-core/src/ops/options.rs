@@ -6,6 +6,7 @@
 
 mod checking;
 mod long;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::chain::{BackingPolicy, LockMode, OpenOptions};
 use crate::error::{Error, Result};
 use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
+use crate::queue::Aio;
 use crate::source::Format;
 
 pub use checking::CheckPlan;
@@ -116,6 +118,7 @@ struct Calls {
     convert: bool,
     compare: bool,
     check: bool,
+    queue: bool,
 }
 
 /// An option with a value of its own type.
@@ -152,6 +155,7 @@ enum Setting {
     DryRun(bool),
     Undo(PathBuf),
     MaxGrowth(u64),
+    Aio(Aio),
 }
 
 impl Setting {
@@ -273,17 +277,26 @@ fn names(which: impl Fn(Calls) -> bool) -> String {
 
 type Read = fn(&Given<'_>) -> Result<Setting>;
 
-const NONE: Calls =
-    Calls { open: false, create: false, convert: false, compare: false, check: false };
+const NONE: Calls = Calls {
+    open: false,
+    create: false,
+    convert: false,
+    compare: false,
+    check: false,
+    queue: false,
+};
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
 const READ: Calls = Calls { convert: true, compare: true, ..OPEN };
 const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
-const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true, check: false };
+const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
 const CHECK: Calls = Calls { check: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
+const QUEUE: Calls = Calls { queue: true, ..NONE };
+/// Of what has threads of its own.
+const THREADS: Calls = Calls { queue: true, ..LONG };
 
 /// Every option: its name, the calls it applies to, how its value is read.
 const KNOWN: &[(&str, Calls, Read)] = &[
@@ -309,7 +322,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("source_cache", CONVERT, |given| given.word(CACHES).map(Setting::SourceCache)),
     ("offset", CONVERT, |given| given.size().map(Setting::Offset)),
     ("length", CONVERT, |given| given.size().map(Setting::Length)),
-    ("workers", LONG, |given| given.count().map(Setting::Workers)),
+    ("workers", THREADS, |given| given.count().map(Setting::Workers)),
     ("in_order", CONVERT, |given| given.switch().map(Setting::InOrder)),
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
@@ -318,6 +331,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("dry_run", CHECK, |given| given.switch().map(Setting::DryRun)),
     ("undo", CHECK, |given| given.path().map(Setting::Undo)),
     ("max_growth", CHECK, |given| given.size().map(Setting::MaxGrowth)),
+    ("aio", QUEUE, |given| given.word(AIOS).map(Setting::Aio)),
 ];
 
 const FORMATS: &[(&str, Format)] =
@@ -329,6 +343,7 @@ const CACHES: &[(&str, CacheMode)] = &[
     ("directsync", CacheMode::Directsync),
     ("unsafe", CacheMode::Unsafe),
 ];
+const AIOS: &[(&str, Aio)] = &[("io_uring", Aio::IoUring), ("threads", Aio::Threads)];
 const LOCKS: &[(&str, LockMode)] = &[("on", LockMode::On), ("off", LockMode::Off)];
 const TRUSTS: &[(&str, Trust)] =
     &[("untrusted", Trust::Untrusted), ("normal", Trust::Normal), ("damaged", Trust::Damaged)];
