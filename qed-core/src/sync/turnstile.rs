@@ -16,7 +16,8 @@ const LANES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Turnstile {
     closed: AtomicBool,
-    lanes: [Lane; LANES],
+    /// Boxed: whoever holds a disk inside an object of another language cannot align it so far.
+    lanes: Box<[Lane; LANES]>,
     /// Held for a look only, by those who wait.
     waiting: Mutex<()>,
     changed: Condvar,
