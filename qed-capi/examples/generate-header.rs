@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 16] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -83,6 +83,8 @@ const SOURCES: [&str; 14] = [
     "completion.rs",
     "queue.rs",
     "quiesce.rs",
+    "repair.rs",
+    "judge.rs",
 ];
 
 const INCLUDES: [&str; 4] = ["stdbool.h", "stddef.h", "stdint.h", "sys/uio.h"];

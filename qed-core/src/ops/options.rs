@@ -4,12 +4,14 @@
 //! that it does not apply to are errors that list what is known; nothing is ever ignored. So the
 //! options grow without a change of any interface.
 
+mod checking;
 mod long;
 mod queue;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::check::Repair;
 use super::create::CreateOptions;
 use super::size::parse_size;
 use crate::chain::{BackingPolicy, LockMode, OpenOptions};
@@ -19,6 +21,7 @@ use crate::meta::Trust;
 use crate::queue::Aio;
 use crate::source::Format;
 
+pub use checking::CheckPlan;
 pub use long::{ComparePlan, ConvertPlan};
 
 /// The value of an option, as it comes from a caller.
@@ -61,6 +64,12 @@ impl NamedOptions {
         let setting = read(&Given { name, value })?;
         self.set.insert(name, (*calls, setting));
         Ok(())
+    }
+
+    /// Whether the option `name` was set.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.set.contains_key(name)
     }
 
     /// What [`open`](crate::open) is to do.
@@ -108,6 +117,7 @@ struct Calls {
     create: bool,
     convert: bool,
     compare: bool,
+    check: bool,
     queue: bool,
 }
 
@@ -141,6 +151,10 @@ enum Setting {
     SparseSize(u64),
     Salvage(bool),
     Strict(bool),
+    Repair(Option<Repair>),
+    DryRun(bool),
+    Undo(PathBuf),
+    MaxGrowth(u64),
     Aio(Aio),
 }
 
@@ -263,8 +277,14 @@ fn names(which: impl Fn(Calls) -> bool) -> String {
 
 type Read = fn(&Given<'_>) -> Result<Setting>;
 
-const NONE: Calls =
-    Calls { open: false, create: false, convert: false, compare: false, queue: false };
+const NONE: Calls = Calls {
+    open: false,
+    create: false,
+    convert: false,
+    compare: false,
+    check: false,
+    queue: false,
+};
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
 const READ: Calls = Calls { convert: true, compare: true, ..OPEN };
@@ -272,6 +292,7 @@ const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
 const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
+const CHECK: Calls = Calls { check: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
 const QUEUE: Calls = Calls { queue: true, ..NONE };
 /// Of what has threads of its own.
@@ -306,6 +327,10 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
     ("strict", COMPARE, |given| given.switch().map(Setting::Strict)),
+    ("repair", CHECK, |given| given.word(REPAIRS).map(Setting::Repair)),
+    ("dry_run", CHECK, |given| given.switch().map(Setting::DryRun)),
+    ("undo", CHECK, |given| given.path().map(Setting::Undo)),
+    ("max_growth", CHECK, |given| given.size().map(Setting::MaxGrowth)),
     ("aio", QUEUE, |given| given.word(AIOS).map(Setting::Aio)),
 ];
 
@@ -326,6 +351,8 @@ const DISCARDS: &[(&str, DiscardMode)] =
     &[("unmap", DiscardMode::Unmap), ("ignore", DiscardMode::Ignore)];
 const DETECTS: &[(&str, DetectZeroes)] =
     &[("off", DetectZeroes::Off), ("on", DetectZeroes::On), ("unmap", DetectZeroes::Unmap)];
+const REPAIRS: &[(&str, Option<Repair>)] =
+    &[("off", None), ("leaks", Some(Repair::Leaks)), ("all", Some(Repair::All))];
 const POLICIES: &[(&str, BackingPolicy)] = &[
     ("deny", BackingPolicy::Deny),
     ("beneath", BackingPolicy::Beneath),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "bench": "Measure how fast a disk answers requests",
-    "check": "Check the structure of an image",
+    "check": "Check the structure of an image, and repair it",
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",
     "convert": "Copy a disk into an image of any format",
@@ -30,8 +30,10 @@ VERBS = {
     "dd": "Copy a part of a disk",
     "info": "Show what an image says about itself",
     "io": "Read and write a disk by commands",
+    "lint": "Find what another program would choke on, or harm, in an image",
     "map": "Show where a disk's data lies",
     "probe": "Tell an image's format by its first bytes",
+    "repair": "Repair an image, or take a repair back",
 }
 GROUPS = {
     "crash": {
@@ -42,7 +44,7 @@ GROUPS = {
     }
 }
 """Verbs that have verbs of their own, and what each of these does."""
-_OURS = {"completions", "crash", "io", "probe"}
+_OURS = {"completions", "crash", "io", "lint", "probe", "repair"}
 """Verbs that qemu-img does not have."""
 _ABSENT = ("amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""
