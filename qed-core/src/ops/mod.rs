@@ -2,12 +2,15 @@
 
 pub mod bench;
 mod check;
+mod commit;
 mod compare;
 mod convert;
 mod create;
 mod layout;
 mod options;
 mod overlay;
+mod rate;
+mod rebase;
 mod size;
 mod work;
 
@@ -15,11 +18,13 @@ pub use check::{
     CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
     check_storage_with, check_with, undo_repair, undo_repair_file,
 };
+pub use commit::{CommitOptions, commit, commit_disks};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
 pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
 pub use overlay::add_overlay;
+pub use rebase::{RebaseOptions, rebase, rebase_disk};
 pub use size::parse_size;
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

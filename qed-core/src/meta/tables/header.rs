@@ -69,6 +69,31 @@ impl HeaderBlock {
         Ok(())
     }
 
+    /// Changes the header and writes `name` right behind it, by the same write of one atomic unit,
+    /// where both fit into it; whether they do.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub(crate) fn update_with_name(
+        &self,
+        storage: &dyn Storage,
+        name: &[u8],
+        change: impl FnOnce(&mut Header),
+    ) -> Result<bool> {
+        let mut block = self.block.lock();
+        let mut header = block.header.clone();
+        change(&mut header);
+        header.validate()?;
+        let Some(place) = block.bytes.get_mut(HEADER_BYTES..HEADER_BYTES + name.len()) else {
+            return Ok(false);
+        };
+        place.copy_from_slice(name);
+        block.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+        write_metadata(storage, &block.bytes, 0)?;
+        block.header = header;
+        Ok(true)
+    }
+
     /// Writes `area` behind the header; what of it lies in the header's own block stays in step.
     ///
     /// # Errors
