@@ -3,11 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 #![allow(clippy::field_reassign_with_default)]
 
-mod chains;
 mod commit;
 mod joint;
-#[path = "../support/qemu.rs"]
-mod qemu;
 mod rebase;
 
 use qed_core::crash::Random;

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
-    FEATURE_BACKING_FILE, FEATURE_RAW_BACKING, HEADER_BYTES, Header, MAX_BACKING_NAME,
+    BackingName, FEATURE_BACKING_FILE, FEATURE_RAW_BACKING, HEADER_BYTES, Header, MAX_BACKING_NAME,
 };
 use crate::meta::Meta;
 use crate::meta::rules::Rule;
@@ -36,6 +36,12 @@ impl Meta {
         self.begin_changes()?;
         self.background.stop();
         self.flush()?;
+        let old = self.header.get().backing_name();
+        self.switch_name(name)?;
+        old.map_or(Ok(()), |old| self.wipe_name(old))
+    }
+
+    fn switch_name(&self, name: Option<(&[u8], bool)>) -> Result<()> {
         let Some((name, raw)) = name else {
             self.header.update(&*self.storage, |header| {
                 header.features &= !(FEATURE_BACKING_FILE | FEATURE_RAW_BACKING);
@@ -72,6 +78,24 @@ impl Meta {
         self.clock.sync_now()
     }
 
+    /// Clears what nobody names any more, but for the header's own sector.
+    fn wipe_name(&self, old: BackingName) -> Result<()> {
+        let header = self.header.get();
+        let unit = self.storage.limits().atomic_unit;
+        let span = |name: BackingName| {
+            let end = u64::from(name.offset) + u64::from(name.size);
+            u64::from(name.offset).next_multiple_of(unit).max(unit)..end.next_multiple_of(unit)
+        };
+        let (old, new) = (span(old), header.backing_name().map_or(0..0, span));
+        let is_new = old.start < new.end && new.start < old.end;
+        if old.is_empty() || is_new || old.end > header.header_bytes() {
+            return Ok(());
+        }
+        let zeroes = vec![0; usize::try_from(old.end - old.start).unwrap_or(0)];
+        write_metadata(&*self.storage, &zeroes, old.start)?;
+        self.clock.sync_now()
+    }
+
     fn sync_before_switch(&self) -> Result<()> {
         if self.settings.rules.breaks(Rule::SwitchAfterSync) {
             return Ok(());
@@ -79,22 +103,27 @@ impl Meta {
         self.clock.sync_now()
     }
 
-    /// Header space for a long name, which the old name does not touch and nobody else uses (F1.2).
+    /// Header space for a long name, which the old name does not touch: rather what is empty than
+    /// what holds something, such as part of a name that a crash left (F1.2).
     fn place_for(&self, name: &[u8]) -> Result<Option<u32>> {
         let header = self.header.get();
         let unit = self.storage.limits().atomic_unit;
         let old = header.backing_name();
         let old = old.map_or(0..0, |old| u64::from(old.offset)..u64::from(old.offset + old.size));
         let behind_old = old.end.max(unit).next_multiple_of(unit);
+        let mut found = None;
         for start in [unit, behind_old] {
             let range = start..start + (name.len() as u64).next_multiple_of(unit);
             let apart = range.end <= old.start / unit * unit || behind_old <= range.start;
             let apart = apart || old.is_empty();
-            if apart && range.end <= header.header_bytes() && self.is_unused(&header, &range)? {
-                return Ok(u32::try_from(start).ok());
+            if apart && range.end <= header.header_bytes() {
+                if self.is_unused(&header, &range)? {
+                    return Ok(u32::try_from(start).ok());
+                }
+                found = found.or(u32::try_from(start).ok());
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Whether a range of the header clusters holds nothing, or part of a map that is given up.

@@ -81,13 +81,14 @@ impl HeaderBlock {
         change: impl FnOnce(&mut Header),
     ) -> Result<bool> {
         let mut block = self.block.lock();
+        let end = HEADER_BYTES + name.len();
+        if end > block.bytes.len() {
+            return Ok(false);
+        }
         let mut header = block.header.clone();
         change(&mut header);
         header.validate()?;
-        let Some(place) = block.bytes.get_mut(HEADER_BYTES..HEADER_BYTES + name.len()) else {
-            return Ok(false);
-        };
-        place.copy_from_slice(name);
+        block.bytes[HEADER_BYTES..end].copy_from_slice(name);
         block.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
         write_metadata(storage, &block.bytes, 0)?;
         block.header = header;
