@@ -18,7 +18,7 @@ BIN     := $(VENV)/bin
 MATURIN := VIRTUAL_ENV=$(VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop $(CARGO_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system cargo build demo test lint format crash-table install clean
+.PHONY: help setup system cargo build demo test bench lint format crash-table install clean
 # The steps of a target run one after the other; each tool uses the processors itself.
 .NOTPARALLEL:
 
@@ -49,6 +49,12 @@ test: setup ## Every test: the engine, the C library, the Python package
 	$(MATURIN) --quiet
 	@scripts/system-packages --report
 	$(BIN)/python -m pytest -n $(JOBS) python-tests
+
+# The disk that is measured: BENCH_DIR=/where (2 GiB free; the temporary directory). A part of the
+# table: ROWS="P1 P3". Only a whole run writes docs/benchmarks.md.
+bench: setup ## libqed beside raw files and QEMU: docs/benchmarks.md, made again (10 minutes)
+	$(MATURIN) --quiet --release
+	PATH="$(BIN):$$PATH" $(BIN)/python -m benches $(if $(BENCH_DIR),--folder "$(BENCH_DIR)") $(ROWS)
 
 lint: setup ## Formatting, clippy, ruff and mypy, all of them strict
 	$(CARGO) fmt --all --check

@@ -52,6 +52,11 @@ def disk(path: Path) -> Path:
         "-w -d 4 --flush-interval 2",
         "--flush-interval 64",
         "-i foo",
+        "-i native",
+        "-c 5 -n -t none",
+        "-c 5 -i native -t directsync",
+        "-c 5 -i io_uring",
+        "-n -i threads",
         "-t foo",
         "-U -w",
         "--foo",
@@ -89,17 +94,26 @@ def test_it_writes_what_qemu_img_writes(tmp_path: Path, words: str) -> None:
     assert written[0] == written[1]
 
 
-@pytest.mark.parametrize("words", ["-n", "-i native", "-i io_uring", "--native"])
-def test_another_way_of_sending_is_refused_under_every_name(
-    tmp_path: Path, qed_cli: Command, disk: Path, words: str
+@pytest.mark.parametrize("words", ["-n", "-i native", "--native -t writethrough"])
+def test_native_asks_for_a_cache_mode_past_the_page_cache(
+    qed_cli: Command, disk: Path, words: str
 ) -> None:
-    outcome = qed_cli.run("bench", *words.split(), disk)
+    outcome = qed_cli.run("bench", "-c", "4", *words.split(), disk)
     assert (outcome.status, outcome.out) == (1, "")
-    assert re.fullmatch(r"qed: --\S+ is not supported.*\n", outcome.err)
-    ours = Both(tmp_path).qed
-    outcome_as_qemu = ours.run("qemu-img", "bench", *words.split(), disk)
-    assert outcome_as_qemu.status == 1
-    assert outcome_as_qemu.err.startswith("qemu-img: --")
+    assert "aio=native was specified, but it requires cache.direct=on" in outcome.err
+
+
+@pytest.mark.parametrize("direct", ["none", "directsync"])
+@pytest.mark.parametrize("words", ["-n", "-i native", "-i io_uring", "-i threads"])
+def test_the_engine_asked_for_runs_or_the_other_one_is_said(
+    qed_cli: Command, disk: Path, words: str, direct: str
+) -> None:
+    line = ["bench", "-c", "4", "-t", direct, *words.split()]
+    said = qed_cli.ok(*line, disk).splitlines()[1]
+    asked = "threads" if "threads" in words else "io_uring"
+    assert said in (f"Engine: {asked}", "Engine: threads, as io_uring is not to be had")
+    ran = json.loads(qed_cli.ok(*line, "--json", disk))["aio"]
+    assert said.split()[1].strip(",") == ran
 
 
 def test_json_has_counts_times_and_percentiles(qed_cli: Command, disk: Path) -> None:
@@ -119,10 +133,10 @@ def test_json_has_counts_times_and_percentiles(qed_cli: Command, disk: Path) -> 
 
 def test_latencies_are_shown_when_asked_for(qed_cli: Command, disk: Path) -> None:
     lines = qed_cli.ok("bench", "-w", "-c", "9", "-d", "1", "--flush-interval", "3", disk)
-    assert len(lines.splitlines()) == 3
+    assert len(lines.splitlines()) == 4
     words = ["-w", "-c", "9", "-d", "1", "--flush-interval", "3", "--latency"]
     lines = qed_cli.ok("bench", *words, disk)
-    head, requests, flushes = lines.splitlines()[3:]
+    head, requests, flushes = lines.splitlines()[4:]
     names = ["mean", "p50", "p90", "p99", "p99.9", "max"]
     assert head.split() == ["Latency,", "microseconds", *names]
     assert requests.startswith("9 requests ")
@@ -166,8 +180,8 @@ def test_a_trace_is_replayed_one_request_at_a_time(
         ("--no-drain", "--no-drain goes with --flush-interval or --trace"),
         ("--pattern 1", "--pattern goes with --write or --trace"),
         ("--seed 1", "--seed goes with --random"),
-        ("-d 1025 -c 2000", "1025 requests in flight: at most 1024 can be"),
-        ("-d 600 --threads 2", "1200 requests in flight: at most 1024 can be"),
+        ("-d 4097 -c 5000", "4097 requests in flight: a queue takes at most 4096"),
+        ("--threads 257", "257 threads: at most 256 can be"),
         ("-w -d 4 --threads 2 --flush-interval 4", "Flush interval can't be smaller than depth"),
         ("-w -U", "force-share=on can only be used with read-only images"),
     ],

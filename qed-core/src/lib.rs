@@ -37,10 +37,11 @@ pub use ops::{
 };
 pub use ops::{CommitOptions, RebaseOptions, commit, commit_disks, rebase, rebase_disk};
 pub use ops::{
-    CompareOptions, ComparePlan, ConvertOptions, ConvertPlan, ConvertSource, ConvertTarget,
-    CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS, Difference, Layout,
-    MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay, compare, convert,
-    create, create_file, format_storage, layout, parse_size,
+    CompactOptions, CompactReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan,
+    ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS,
+    Difference, Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay,
+    compact, compact_image, compare, convert, create, create_file, format_storage, layout,
+    parse_size,
 };
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -8,10 +8,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
 use qed_core::bench::{Histogram, Pattern, Plan, Report, Settings, run};
-use qed_core::{Error, Result};
+use qed_core::{Aio, Error, Result};
 
 /// Keywords that say how requests are sent.
-const HOW: &[&str] = &["depth", "threads", "drain", "pattern"];
+const HOW: &[&str] = &["depth", "threads", "aio", "drain", "pattern"];
 /// Keywords that say which ones: a trace says that itself.
 const WHAT: &[&str] =
     &["write", "count", "length", "offset", "step", "random", "seed", "flush_interval"];
@@ -46,7 +46,7 @@ pub(crate) fn bench<'py>(
     }
     let trace_name = trace_name.map(arguments::path).transpose()?;
     let mut reporter = Reporter::new(progress);
-    let report = image.get().with(py, |engine| {
+    let report = image.get().with_shared(py, |engine| {
         let plan = wanted.plan(trace, engine.size()).map_err(|error| match &trace_name {
             Some(name) => error.in_file(name),
             None => error,
@@ -70,6 +70,7 @@ impl Wanted {
             "drain" => self.no_drain = !value.extract::<bool>()?,
             "depth" => self.settings.depth = number(value)?,
             "threads" => self.settings.threads = number(value)?,
+            "aio" => self.settings.aio = aio(value)?,
             "pattern" => self.settings.pattern = byte(value)?,
             _ => {
                 let known = [HOW, WHAT].concat().join(", ");
@@ -114,10 +115,19 @@ fn byte(value: &Bound<'_, PyAny>) -> PyResult<u8> {
         .map_err(|_| errors::invalid(value.py(), format!("pattern {wanted} is no byte")))
 }
 
+fn aio(value: &Bound<'_, PyAny>) -> PyResult<Aio> {
+    let name: String = value.extract()?;
+    Aio::from_name(&name).ok_or_else(|| {
+        let text = format!("aio {name:?} is neither io_uring nor threads");
+        errors::invalid(value.py(), text)
+    })
+}
+
 /// `qed.BenchResult`.
 fn result<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let fields = PyDict::new(py);
+    fields.set_item("aio", report.aio.name())?;
     fields.set_item("seconds", report.elapsed.as_secs_f64())?;
     fields.set_item("reads", report.reads)?;
     fields.set_item("writes", report.writes)?;

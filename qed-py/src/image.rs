@@ -19,12 +19,13 @@ use pyo3::types::{PyBytes, PyDict};
 use qed_core::{Disk, Flags, Result};
 use std::cell::RefCell;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An open image.
 #[pyclass(frozen, subclass, module = "qed._qed")]
 pub(crate) struct Image {
-    engine: RwLock<Option<Disk>>,
+    engine: RwLock<Option<Arc<Disk>>>,
     closed: AtomicBool,
     read_only: bool,
     birth: Birth,
@@ -33,7 +34,7 @@ pub(crate) struct Image {
 impl Image {
     fn of(engine: Disk) -> Self {
         let (read_only, closed) = (engine.is_read_only(), AtomicBool::new(false));
-        Self { engine: RwLock::new(Some(engine)), closed, read_only, birth: Birth::now() }
+        Self { engine: RwLock::new(Some(Arc::new(engine))), closed, read_only, birth: Birth::now() }
     }
 
     /// Runs `work` on the engine, detached from the interpreter.
@@ -41,6 +42,15 @@ impl Image {
         &self,
         py: Python<'_>,
         work: impl FnOnce(&Disk) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        self.with_shared(py, |engine| work(engine))
+    }
+
+    /// The same for work that shares the engine with queues, which must be gone when it returns.
+    pub(crate) fn with_shared<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Arc<Disk>) -> Result<T> + Send,
     ) -> PyResult<T> {
         detached(py, || {
             self.birth.check()?;
@@ -64,7 +74,7 @@ impl Image {
                 images.iter().map(|image| image.engine.read_recursive()).collect();
             let disks = engines
                 .iter()
-                .map(|engine| engine.as_ref().ok_or_else(|| errors::closed("image")))
+                .map(|engine| engine.as_deref().ok_or_else(|| errors::closed("image")))
                 .collect::<Result<Vec<_>>>()?;
             let _lent = Lent::new(images);
             work(&disks)
@@ -275,7 +285,7 @@ impl Image {
             return Ok(());
         }
         detached(py, || {
-            let engine = self.engine.write().take();
+            let engine = self.engine.write().take().and_then(Arc::into_inner);
             engine.map_or(Ok(()), Disk::close)
         })
     }

@@ -67,5 +67,7 @@ mod _qed {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
-    const BENCH_MAX_IN_FLIGHT: u64 = qed_core::bench::MAX_IN_FLIGHT;
+    const BENCH_MAX_DEPTH: u64 = qed_core::bench::MAX_DEPTH;
+    #[pymodule_export]
+    const BENCH_MAX_THREADS: u64 = qed_core::bench::MAX_THREADS;
 }

@@ -24,6 +24,7 @@ mod resolve;
 mod running;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
+mod whole;
 
 pub(crate) use committing::{Committing, open_committing};
 pub use disk::{Disk, DiskInfo, LayerName};

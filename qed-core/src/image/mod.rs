@@ -9,6 +9,7 @@ mod flags;
 mod info;
 mod options;
 mod read;
+mod relocate;
 mod resize;
 mod write;
 mod zero;
@@ -129,7 +130,7 @@ impl Image {
         check_range(self.size(), offset, length)
     }
 
-    fn named_error(&self, error: Error) -> Error {
+    pub(crate) fn named_error(&self, error: Error) -> Error {
         match &self.path {
             Some(path) => error.in_file(path),
             None => error,

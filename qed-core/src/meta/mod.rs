@@ -31,6 +31,7 @@ use commit::clock::Clock;
 use commit::unstable::Unstable;
 use plan::claims::Claims;
 use plan::grace::Grace;
+use plan::moving::Moving;
 pub use rules::{Rule, Rules};
 use session::Session;
 pub(crate) use session::settings::MetaSettings;
@@ -60,6 +61,7 @@ pub(crate) struct Meta {
     l1: L1,
     cache: Cache,
     claims: Claims,
+    moving: Moving,
     unstable: Unstable,
     space: Space,
     session: Session,

@@ -100,6 +100,14 @@ pub enum Rule {
     DiscardHidesBacking,
     /// C17: a failed data write drops its plan.
     FailedDataDropsPlan,
+    /// C4: the entry of a moved cluster is ordered.
+    MoveIsOrdered,
+    /// C9: a cluster is not moved under a write in place.
+    MoveAwaitsWriters,
+    /// C11: a table that replaces a table is stable before its L1 entry.
+    MovedTableIsOrdered,
+    /// C11: while either table may be named, no entry is written into one of them.
+    TableHoldsWrites,
     /// C18: what lies beyond the end is stable before the size changes.
     BeyondBeforeSize,
     /// C18: growing clears what lies beyond the end.
@@ -117,7 +125,7 @@ pub enum Rule {
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 57] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -165,6 +173,10 @@ impl Rule {
         Self::FillZeroesAsZeroes,
         Self::DiscardHidesBacking,
         Self::FailedDataDropsPlan,
+        Self::MoveIsOrdered,
+        Self::MoveAwaitsWriters,
+        Self::MovedTableIsOrdered,
+        Self::TableHoldsWrites,
         Self::BeyondBeforeSize,
         Self::GrowClearsBeyond,
         Self::ShrinkClearsBeyond,

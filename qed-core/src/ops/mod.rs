@@ -3,6 +3,7 @@
 pub mod bench;
 mod check;
 mod commit;
+mod compact;
 mod compare;
 mod convert;
 mod create;
@@ -12,6 +13,7 @@ mod overlay;
 mod rate;
 mod rebase;
 mod size;
+mod stint;
 mod work;
 
 pub use check::{
@@ -19,6 +21,7 @@ pub use check::{
     check_storage_with, check_with, undo_repair, undo_repair_file,
 };
 pub use commit::{CommitOptions, commit, commit_disks};
+pub use compact::{CompactOptions, CompactReport, compact, compact_image};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};

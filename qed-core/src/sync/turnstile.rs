@@ -71,6 +71,11 @@ impl Turnstile {
         }
     }
 
+    /// Whether nobody is let in.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
     /// Lets everybody in again.
     pub(crate) fn open(&self) {
         let _waiting = self.waiting.lock();

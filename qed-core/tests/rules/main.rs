@@ -10,6 +10,7 @@
 mod support;
 
 mod files;
+mod moving;
 mod mutants;
 mod order;
 mod races;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Rules that take two threads, or an image which is damaged from the start: what an engine without
 /// them loses is shown by tests of this suite that bear their names.
-const BY_SCENARIO: [Rule; 10] = [
+const BY_SCENARIO: [Rule; 11] = [
     Rule::FlushOwesOthersWrites,
     Rule::FlushAwaitsOthers,
     Rule::OneWriteInFlight,
@@ -17,6 +17,7 @@ const BY_SCENARIO: [Rule; 10] = [
     Rule::ScanLeavesOutTouched,
     Rule::DamageStopsAllocation,
     Rule::DistrustForeignFreeMap,
+    Rule::MoveAwaitsWriters,
     Rule::ShrinkWaits,
     // By the suite that crashes repairs.
     Rule::ClaimedTablesStay,

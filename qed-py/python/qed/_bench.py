@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EIO
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 from qed import _qed
 from qed._errors import Error, from_system
@@ -14,8 +14,10 @@ from qed._results import _Result
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
-MAX_IN_FLIGHT: int = _qed.BENCH_MAX_IN_FLIGHT
-"""Requests in flight at most."""
+MAX_DEPTH: int = _qed.BENCH_MAX_DEPTH
+"""Requests in flight of a thread at most."""
+MAX_THREADS: int = _qed.BENCH_MAX_THREADS
+"""Threads at most."""
 
 
 class BenchOptions(TypedDict, total=False):
@@ -30,7 +32,9 @@ class BenchOptions(TypedDict, total=False):
     depth: int
     """Requests in flight, of each thread (64)."""
     threads: int
-    """Streams of requests that share the count (1)."""
+    """Streams of requests that share the count, a thread with a queue each (1)."""
+    aio: Literal["io_uring", "threads"]
+    """What carries the requests out ("io_uring", or threads where the system refuses that)."""
     offset: Size
     """Where the first request begins (0)."""
     step: Size
@@ -69,6 +73,8 @@ class Latency(_Result):
 class BenchResult(_Result):
     """What a benchmark did."""
 
+    aio: str
+    """What carried the requests out: "io_uring" or "threads"."""
     seconds: float
     """From the first request's begin to the last one's end."""
     reads: int
@@ -111,7 +117,7 @@ def bench(
     progress: Callable[[int, int], object] | None = None,
     **options: Unpack[BenchOptions],
 ) -> BenchResult:
-    """Send requests to an image, so many in flight, and tell how long they took.
+    """Send requests to an image through queues, so many in flight, and tell how long they took.
 
     `trace` names a file of requests, one a line, `OP first_sector sector_count`, perhaps
     compressed by gzip: R read, W write, WA write with forced unit access, Z write zeroes, D

@@ -12,7 +12,8 @@ from qed.crash._plan import Plan
 from qed.crash._results import Failure, GuestCall
 
 __all__ = [
-    "BENCH_MAX_IN_FLIGHT",
+    "BENCH_MAX_DEPTH",
+    "BENCH_MAX_THREADS",
     "CrashLog",
     "CrashRecorder",
     "CrashState",
@@ -37,7 +38,8 @@ __all__ = [
 ]
 
 __version__: Final[str]
-BENCH_MAX_IN_FLIGHT: Final[int]
+BENCH_MAX_DEPTH: Final[int]
+BENCH_MAX_THREADS: Final[int]
 
 @disjoint_base
 class Image:

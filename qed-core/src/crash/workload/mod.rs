@@ -15,6 +15,7 @@ mod run;
 mod shrink;
 mod step;
 mod text;
+mod work;
 
 pub use backing::PatternSource;
 pub use faults::{Fault, FaultKind, every_fault, judge_faults};
@@ -23,6 +24,7 @@ pub use image::empty_image;
 pub use profile::{QUICK, quick};
 pub use shrink::{shrink, shrink_by};
 pub use step::Step;
+pub use work::Work;
 
 use super::explore::{Explorer, Report};
 use super::guest::{BACKING, MOST_BYTES, pattern};

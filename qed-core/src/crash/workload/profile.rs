@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// The fixed runs, each with the rules that it is about. Clusters of 4 KiB, tables of one: the
 /// second L2 table begins at 2 MiB.
-pub const QUICK: [&str; 33] = [
+pub const QUICK: [&str; 36] = [
     // C1: an entry that a killed process wrote and no sync covered; a flush that writes nothing.
     "punch=0 | write 0+4096; reopen; discard 0+4096; deny [sync]; try flush; kill; \
      write 4096+4096; flush",
@@ -67,6 +67,12 @@ pub const QUICK: [&str; 33] = [
     "| write 0+4096; flush; write 4096+4096; fail [sync]; try flush; try flush",
     "punch=0 | write 0+4096; flush; discard 0+4096; flush; fail [write metadata=0]; \
      try write 4096+4096; flush",
+    // C4, C9, C11: clusters and tables that move.
+    "| write 4096+4096; write 0+4096; flush; compact 65536; flush",
+    "punch=0 | write 8192+4096; write 2097152+4096; flush; \
+     during [write metadata=1 after nth=2] {write 2105344+4096, flush} compact 4096; flush",
+    "| write 2097152+4096; write 4096+4096; write 0+4096; flush; discard 4096+4096; \
+     during [sync] {write 512+512, write 12288+4096} compact 4096; reopen; write 4096+4096; flush",
 ];
 
 /// Generated runs of each shape in the quick profile.

@@ -1,6 +1,6 @@
 //! Runs a workload's steps on an image in memory: image, fault, recorder, fault, memory.
 
-use super::{Step, Workload};
+use super::{Step, Work, Workload};
 use crate::crash::guest::Call;
 use crate::crash::medium::SECTOR;
 use crate::crash::random::{digest, to_usize};
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Flags, Image, ResizeOptions};
 use crate::meta::Rules;
 use crate::ops::{CheckOptions, Repair, check_storage_with};
-use crate::storage::{Fault, MemoryStorage, Recorder, Storage};
+use crate::storage::{Fault, MemoryStorage, Recorder, Storage, Trigger};
 use crate::sync::{Mutex, Rank};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -106,6 +106,8 @@ impl Runner {
                 let failed = self.state.lock().failed.take();
                 made.and(failed.map_or(Ok(()), Err))
             }
+            Step::Work(work) => work.perform(&*self.image()?),
+            Step::Beside(work, when, inside) => self.beside(*work, when, inside),
             Step::Fail(when) => {
                 self.below.fail(when.clone(), libc::EIO);
                 Ok(())
@@ -125,6 +127,28 @@ impl Runner {
             Step::Kill => self.kill(&|_| Ok(())),
             Step::Repair => self.kill(&|storage| repair(storage, self.workload.settings.rules)),
         }
+    }
+
+    /// Work runs on a thread of its own, and so do the calls made from its midst: who would wait
+    /// for the work there would wait for ever, and is left out.
+    fn beside(self: &Arc<Self>, work: Work, when: &Trigger, inside: &[Call]) -> Result<()> {
+        let (this, inside) = (Arc::clone(self), inside.to_vec());
+        self.above.run(when.clone(), move |_| {
+            let made = inside.iter().try_for_each(|call| {
+                let range = call.range();
+                let waits = this.image()?.would_wait(range, range.is_none() || call.is_forced());
+                if waits { Ok(()) } else { this.call(call) }
+            });
+            if let Err(error) = made {
+                this.state.lock().failed.get_or_insert(error);
+            }
+        });
+        let image = self.image()?;
+        let done = work.perform(&image);
+        drop(image);
+        self.above.clear();
+        let failed = self.state.lock().failed.take();
+        done.and(failed.map_or(Ok(()), Err))
     }
 
     fn close(&self) -> Result<()> {

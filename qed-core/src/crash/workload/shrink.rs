@@ -53,14 +53,22 @@ fn candidates(steps: &[Step]) -> Vec<Vec<Step>> {
     };
     let mut lists: Vec<Vec<Step>> = (0..steps.len()).rev().map(without).collect();
     for (index, step) in steps.iter().enumerate() {
-        let Step::During(call, when, inside) = step else { continue };
+        let inside = match step {
+            Step::During(_, _, inside) | Step::Beside(_, _, inside) => inside,
+            _ => continue,
+        };
         for inner in 0..inside.len() {
             let mut inside = inside.clone();
             inside.remove(inner);
             let mut steps = steps.to_vec();
-            steps[index] = match inside.is_empty() {
-                true => Step::Make(call.clone()),
-                false => Step::During(call.clone(), when.clone(), inside),
+            steps[index] = match (step, inside.is_empty()) {
+                (Step::During(call, ..), true) => Step::Make(call.clone()),
+                (Step::During(call, when, _), false) => {
+                    Step::During(call.clone(), when.clone(), inside)
+                }
+                (Step::Beside(work, ..), true) => Step::Work(*work),
+                (Step::Beside(work, when, _), false) => Step::Beside(*work, when.clone(), inside),
+                _ => continue,
             };
             lists.push(steps);
         }

@@ -1,5 +1,6 @@
 //! One step of a workload, printed and parsed back.
 
+use super::work::Work;
 use crate::crash::guest::Call;
 use crate::error::{Error, Result};
 use crate::storage::Trigger;
@@ -15,6 +16,10 @@ pub enum Step {
     Try(Call),
     /// A call in the midst of which others are made: when this strikes above the recorder.
     During(Call, Trigger, Vec<Call>),
+    /// Work on the whole image.
+    Work(Work),
+    /// Work in the midst of which calls are made, but for those that would wait for it.
+    Beside(Work, Trigger, Vec<Call>),
     /// From here on the disk fails where this strikes.
     Fail(Trigger),
     /// From here on calls fail where this strikes, and the disk never hears of them.
@@ -78,10 +83,9 @@ impl fmt::Display for Step {
         match self {
             Self::Make(call) => write!(f, "{call}"),
             Self::Try(call) => write!(f, "try {call}"),
-            Self::During(call, when, inside) => {
-                let inside: Vec<String> = inside.iter().map(ToString::to_string).collect();
-                write!(f, "during [{when}] {{{}}} {call}", inside.join(", "))
-            }
+            Self::During(call, when, inside) => write_inside(f, when, inside, call),
+            Self::Work(work) => write!(f, "{work}"),
+            Self::Beside(work, when, inside) => write_inside(f, when, inside, work),
             Self::Fail(when) => write!(f, "fail [{when}]"),
             Self::Deny(when) => write!(f, "deny [{when}]"),
             Self::Shorten(when, bytes) => write!(f, "shorten {bytes} [{when}]"),
@@ -114,11 +118,28 @@ impl FromStr for Step {
                 let (when, rest) = enclosed(rest, '[', ']').ok_or_else(wrong)?;
                 let (inside, call) = enclosed(rest, '{', '}').ok_or_else(wrong)?;
                 let calls = inside.split(',').map(str::trim).filter(|call| !call.is_empty());
-                Self::During(made(call)?, when.parse()?, calls.map(made).collect::<Result<_>>()?)
+                let (when, inside) = (when.parse()?, calls.map(made).collect::<Result<_>>()?);
+                match call.parse() {
+                    Ok(work) => Self::Beside(work, when, inside),
+                    Err(_) => Self::During(made(call)?, when, inside),
+                }
             }
-            _ => Self::Make(made(text)?),
+            _ => match text.parse() {
+                Ok(work) => Self::Work(work),
+                Err(_) => Self::Make(made(text)?),
+            },
         })
     }
+}
+
+fn write_inside(
+    f: &mut fmt::Formatter<'_>,
+    when: &Trigger,
+    inside: &[Call],
+    outer: &dyn fmt::Display,
+) -> fmt::Result {
+    let inside: Vec<String> = inside.iter().map(ToString::to_string).collect();
+    write!(f, "during [{when}] {{{}}} {outer}", inside.join(", "))
 }
 
 /// A call that a guest can make.

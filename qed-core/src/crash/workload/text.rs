@@ -85,10 +85,11 @@ mod tests {
                     write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; \
                     deny [punch ever]; \
                     shorten 512 [write metadata=0]; \
-                    during [write after] {discard 0+4096, flush} write 8192+512 fill=07; flush";
+                    during [write after] {discard 0+4096, flush} write 8192+512 fill=07; flush; \
+                    compact 4096; during [sync] {write 0+512} compact 8192";
         let workload: Workload = text.parse().unwrap();
         assert_eq!(workload.to_string(), text);
-        assert_eq!(workload.steps.len(), 9);
+        assert_eq!(workload.steps.len(), 11);
         for text in [
             "cluster=1 | ",
             "cluster=4096 often",
@@ -96,6 +97,7 @@ mod tests {
             "unit=1024",
             "| killed 1=2",
             "| try",
+            "| compact",
             "| during {flush} flush",
             "| shorten [write]",
         ] {

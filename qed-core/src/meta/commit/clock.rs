@@ -103,6 +103,12 @@ impl Clock {
         }
     }
 
+    /// Whether a sync is in flight.
+    #[cfg(feature = "crash")]
+    pub(crate) fn is_syncing(&self) -> bool {
+        *self.syncing.lock()
+    }
+
     pub(crate) fn pretend_syncs(&self, pretend: bool) {
         self.pretending.store(pretend, SeqCst);
     }

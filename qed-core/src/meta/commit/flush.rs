@@ -12,7 +12,7 @@ use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 use crate::meta::commit::clock::Stamp;
 use crate::meta::rules::Rule;
-use crate::meta::tables::slice::{Needs, Phase, Slice};
+use crate::meta::tables::slice::{Needs, Phase, Slice, SliceKey};
 use crate::meta::{Meta, Trust};
 
 impl Meta {
@@ -96,7 +96,18 @@ impl Meta {
                 });
                 self.unstable.update(slice, versions.unstable());
             }
-            self.release(&released);
+            match slice.key() {
+                SliceKey::L1(_) => self.release_tables(&released),
+                SliceKey::L2(_) => self.release(&released),
+            }
+        }
+    }
+
+    /// As [`release`](Self::release), for tables that no L1 entry on disk names.
+    fn release_tables(&self, words: &[u64]) {
+        for table in words.iter().map(|word| FileOffset(*word)) {
+            self.l1.remove_table(table);
+            self.space.release(&self.clusters_of_table(table), self.grace.unlinked_now());
         }
     }
 

@@ -62,6 +62,33 @@ impl Claims {
     }
 }
 
+#[cfg(feature = "crash")]
+impl Claims {
+    fn holds(&self, claim: Claim) -> bool {
+        self.queues.lock().lines.contains_key(&claim)
+    }
+}
+
+#[cfg(feature = "crash")]
+impl crate::meta::Meta {
+    /// Whether somebody has claimed a cluster of this range, or a table that has to be made for it.
+    pub(crate) fn is_claimed(&self, offset: u64, length: u64) -> bool {
+        let last = offset.saturating_add(length.max(1)) - 1;
+        let (first, last) = (self.guest_cluster(offset), self.guest_cluster(last));
+        (first.get()..=last.get()).any(|cluster| {
+            let index = self.geometry.l1_index(crate::addr::GuestCluster(cluster));
+            let makes_table = matches!(self.table_at(index), Ok(None));
+            self.claims.holds(Claim::Cluster(cluster))
+                || makes_table && self.claims.holds(Claim::Table(index))
+        })
+    }
+
+    /// Whether a flush would wait for a write or a sync that is going on.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.clock.is_syncing() || self.unstable.all().iter().any(|slice| slice.is_held())
+    }
+}
+
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
         if self.held.is_empty() {

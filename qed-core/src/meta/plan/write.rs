@@ -109,10 +109,11 @@ impl Meta {
         };
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
-        let is_mapped = self.look(first, |slice| match slice {
-            Some(slice) => plan.map_in_place(offset, slice),
-            None => Ok(false),
-        })?;
+        let is_mapped = !self.moving.covers(first, last)
+            && self.look(first, |slice| match slice {
+                Some(slice) => plan.map_in_place(offset, slice),
+                None => Ok(false),
+            })?;
         if is_mapped {
             return Ok(plan);
         }

@@ -11,6 +11,7 @@
 //! rule says which of the two references is right (C12a).
 
 pub(crate) mod bounds;
+pub(crate) mod owners;
 pub(crate) mod pieces;
 pub(crate) mod repair;
 pub(crate) mod survey;

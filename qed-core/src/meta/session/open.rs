@@ -9,6 +9,7 @@ use crate::meta::commit::clock::Clock;
 use crate::meta::commit::unstable::Unstable;
 use crate::meta::plan::claims::Claims;
 use crate::meta::plan::grace::Grace;
+use crate::meta::plan::moving::Moving;
 use crate::meta::rules::Rule;
 use crate::meta::session::Session;
 use crate::meta::space::Space;
@@ -56,6 +57,7 @@ impl Meta {
             l1,
             cache: Cache::new(settings.l2_cache_size),
             claims: Claims::new(),
+            moving: Moving::default(),
             unstable: Unstable::new(),
             space,
             session: Session::new(has_map),

@@ -17,6 +17,7 @@ pub(crate) mod freemap;
 pub(crate) mod ranges;
 pub(crate) mod reclaim;
 pub(crate) mod refs;
+pub(crate) mod zone;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::meta::commit::clock::{Clock, Stamp};
 use crate::meta::plan::grace::{Epoch, Grace};
 use crate::meta::rules::{Rule, Rules};
 use crate::meta::space::ranges::RangeSet;
+use crate::meta::space::zone::{Free, Zone};
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::sync::{Mutex, MutexGuard, Rank};
@@ -71,7 +73,13 @@ pub(crate) struct State {
     pub(crate) released: VecDeque<(u64, Epoch)>,
     /// Named by nobody, to be punched.
     pub(crate) punchable: RangeSet,
+    /// Runs on their way from there: being punched, and in no set.
+    pub(crate) punching: u64,
     pub(crate) punched: Vec<(u64, u64, Stamp)>,
+    /// The file was cut: until a sync covers that, old bytes may come back behind its end (A5).
+    pub(crate) cut: Option<Stamp>,
+    /// Where clusters are being moved to.
+    pub(crate) zone: Option<Zone>,
 }
 
 impl State {
@@ -79,7 +87,9 @@ impl State {
         let sets = [&self.fresh, &self.reused, &self.punchable];
         let punched =
             |(start, count, _): &(u64, u64, Stamp)| (*start..start + count).contains(&cluster);
-        sets.iter().any(|set| set.contains(cluster)) || self.punched.iter().any(punched)
+        sets.iter().any(|set| set.contains(cluster))
+            || self.punched.iter().any(punched)
+            || self.zone.as_ref().is_some_and(|zone| zone.free.contains(cluster))
     }
 }
 
@@ -112,7 +122,10 @@ impl Space {
             reused: RangeSet::new(),
             released: VecDeque::new(),
             punchable: RangeSet::new(),
+            punching: 0,
             punched: Vec::new(),
+            cut: None,
+            zone: None,
         };
         let durable = if rules.breaks(Rule::FirstSync) { length } else { 0 };
         Self {
@@ -171,9 +184,8 @@ impl Space {
 
     /// Takes back what a plan did not publish. `written` says that data may have reached it (C3).
     pub(crate) fn give_back(&self, start: FileCluster, count: u64, fresh: bool) {
-        let mut state = self.state.lock();
-        let set = if fresh { &mut state.fresh } else { &mut state.reused };
-        set.insert(start.get(), count);
+        let kind = if fresh { Free::Fresh } else { Free::Reused };
+        self.state.lock().add_free(kind, start.get(), count);
     }
 
     /// Whether the file's length is durable up to `end` bytes (C2).
@@ -202,15 +214,19 @@ impl Space {
     /// # Errors
     /// What extending or syncing reports.
     pub(crate) fn extend_ahead(&self, clock: &Clock) -> Result<()> {
-        if !self.short.swap(false, SeqCst) {
-            return Ok(());
-        }
-        let (end, extended) = {
-            let state = self.state.lock();
-            (state.end, state.extended)
-        };
-        if self.runs_short(end, extended) {
-            self.extend_to(extended + 1, clock)?;
+        {
+            let growing = self.growing.lock();
+            // Asked again under the lock: who has cut the file wants it short.
+            if !self.short.swap(false, SeqCst) {
+                return Ok(());
+            }
+            let (end, extended) = {
+                let state = self.state.lock();
+                (state.end, state.extended)
+            };
+            if self.runs_short(end, extended) {
+                self.extend_by_step(&growing, extended + 1, clock)?;
+            }
         }
         if self.is_durable(self.usable(), clock) { Ok(()) } else { clock.sync_now() }
     }
@@ -234,7 +250,8 @@ impl Space {
                     if self.runs_short(state.end, state.extended) || !state.lengths.is_empty() {
                         self.short.store(true, SeqCst);
                     }
-                    let fresh = self.storage.limits().zeroes_new_space;
+                    let fresh = self.storage.limits().zeroes_new_space
+                        && state.cut.is_none_or(|cut| clock.covers(cut));
                     return Ok(Run { start, count: wanted, fresh });
                 }
                 needed
@@ -245,11 +262,21 @@ impl Space {
 
     /// Makes the file at least `clusters` long, by a whole step where there is room for one.
     fn extend_to(&self, clusters: u64, clock: &Clock) -> Result<()> {
-        let _growing = self.growing.lock();
-        let extended = self.state.lock().extended;
-        if extended >= clusters {
+        let growing = self.growing.lock();
+        if self.state.lock().extended >= clusters {
             return Ok(());
         }
+        self.extend_by_step(&growing, clusters, clock)
+    }
+
+    /// Makes the file longer than it is, while nobody else changes its length.
+    fn extend_by_step(
+        &self,
+        _growing: &MutexGuard<'_, ()>,
+        clusters: u64,
+        clock: &Clock,
+    ) -> Result<()> {
+        let extended = self.state.lock().extended;
         let size = self.geometry.cluster_size();
         let ahead = extended + self.step(extended).div_ceil(size);
         let target = match self.set_clusters(ahead.max(clusters)) {
@@ -281,7 +308,7 @@ impl Space {
     fn step(&self, extended: u64) -> u64 {
         let bytes = |clusters: u64| clusters.saturating_mul(self.geometry.cluster_size());
         let most = (bytes(extended) / 16).clamp(MIN_STEP, MAX_STEP);
-        bytes(extended - self.length_at_open).clamp(MIN_STEP, most)
+        bytes(extended.saturating_sub(self.length_at_open)).clamp(MIN_STEP, most)
     }
 
     fn full(&self) -> Error {

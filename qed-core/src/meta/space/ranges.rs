@@ -71,7 +71,12 @@ impl RangeSet {
     /// Takes those of `length` clusters from `start` that are in the set out of it; answers how
     /// many.
     pub(crate) fn remove_range(&mut self, start: u64, length: u64) -> u64 {
-        let before = self.total;
+        self.drain_range(start, length).into_iter().map(|(_, taken)| taken).sum()
+    }
+
+    /// As [`remove_range`](Self::remove_range); answers which runs they were, the last one first.
+    pub(crate) fn drain_range(&mut self, start: u64, length: u64) -> Vec<(u64, u64)> {
+        let mut taken = Vec::new();
         let end = start.saturating_add(length);
         while let Some((run, len)) = self.last_run_before(end) {
             if length == 0 || run + len <= start {
@@ -80,8 +85,10 @@ impl RangeSet {
             self.unlink(run, len);
             self.link(run, start.saturating_sub(run));
             self.link(end, (run + len).saturating_sub(end));
+            let (low, high) = (run.max(start), (run + len).min(end));
+            taken.push((low, high - low));
         }
-        before - self.total
+        taken
     }
 
     /// Takes up to `wanted` neighbouring clusters: from the shortest run that holds them all, else

@@ -6,6 +6,7 @@ use crate::meta::commit::clock::Clock;
 use crate::meta::plan::grace::{Epoch, Grace};
 use crate::meta::rules::Rule;
 use crate::meta::space::ranges::RangeSet;
+use crate::meta::space::zone::Free;
 use crate::meta::space::{Space, State};
 
 /// Clusters punched in one call at most, so that a request that waits for space waits shortly.
@@ -36,10 +37,10 @@ impl Space {
     }
 
     /// Where clusters go that hold old bytes and nobody names: through a punch, where that helps.
-    fn freed<'s>(&self, state: &'s mut State) -> &'s mut RangeSet {
+    pub(crate) fn freed(&self) -> Free {
         let limits = self.storage.limits();
         let to_punch = limits.can_punch && limits.zeroes_new_space;
-        if to_punch { &mut state.punchable } else { &mut state.reused }
+        if to_punch { Free::Punchable } else { Free::Reused }
     }
 
     /// Moves freed clusters on as far as requests and syncs allow, without I/O.
@@ -53,14 +54,14 @@ impl Space {
                 // Two entries named it, in an image whose tables were vouched for falsely.
                 continue;
             }
-            self.freed(state).insert(cluster, 1);
+            state.add_free(self.freed(), cluster, 1);
         }
         let early = self.rules.breaks(Rule::PunchedIsFreshAfterSync);
         let mut punched = std::mem::take(&mut state.punched);
         punched.retain(|(start, count, stamp)| {
             let covered = clock.covers(*stamp) || early;
             if covered {
-                state.fresh.insert(*start, *count);
+                state.add_free(Free::Fresh, *start, *count);
             }
             !covered
         });
@@ -74,6 +75,13 @@ impl Space {
         !state.released.is_empty() || !state.punchable.is_empty()
     }
 
+    /// Moves freed clusters on without I/O; whether some wait for requests to end.
+    pub(crate) fn reclaim_released(&self, clock: &Clock, grace: &Grace) -> bool {
+        let mut state = self.lock();
+        self.advance(&mut state, clock, grace);
+        !state.released.is_empty()
+    }
+
     /// Gives the disk space of freed clusters back. They are handed out again after the next sync.
     /// A punch that fails leaves its clusters merely reused.
     pub(crate) fn punch_freed(&self, clock: &Clock, grace: &Grace) {
@@ -81,18 +89,21 @@ impl Space {
             let taken = {
                 let mut state = self.lock();
                 self.advance(&mut state, clock, grace);
-                state.punchable.take_up_to(PUNCH_AT_ONCE)
+                let taken = state.punchable.take_up_to(PUNCH_AT_ONCE);
+                state.punching += u64::from(taken.is_some());
+                taken
             };
             let Some((start, count)) = taken else { return };
             let size = self.geometry.cluster_size();
             let punched = self.storage.punch(start * size, count * size);
             let mut state = self.lock();
+            state.punching -= 1;
             match punched {
                 Ok(()) => state.punched.push((start, count, clock.now())),
                 Err(_) if self.rules.breaks(Rule::FailedPunchIsNotFresh) => {
-                    state.fresh.insert(start, count);
+                    state.add_free(Free::Fresh, start, count);
                 }
-                Err(_) => state.reused.insert(start, count),
+                Err(_) => state.add_free(Free::Reused, start, count),
             }
         }
     }
@@ -110,6 +121,10 @@ impl Space {
         }
         let limits = self.storage.limits();
         let mut state = self.lock();
+        if state.scanned {
+            // Two scans ran beside each other, and the other one has said it all.
+            return Ok(());
+        }
         // What the session has freed since it began is its own.
         for (start, count) in std::mem::take(&mut state.touched).iter() {
             holes.remove_range(start, count);
@@ -117,15 +132,13 @@ impl Space {
         }
         let fresh_holes = limits.zeroes_new_space;
         for (start, count) in holes.iter() {
-            let set = if fresh_holes { &mut state.fresh } else { &mut state.reused };
-            set.insert(start, count);
+            let kind = if fresh_holes { Free::Fresh } else { Free::Reused };
+            state.add_free(kind, start, count);
         }
         for (start, count) in stored.iter() {
-            if self.rules.breaks(Rule::StoredIsNotFresh) {
-                state.fresh.insert(start, count);
-                continue;
-            }
-            self.freed(&mut state).insert(start, count);
+            let wrongly_fresh = self.rules.breaks(Rule::StoredIsNotFresh);
+            let kind = if wrongly_fresh { Free::Fresh } else { self.freed() };
+            state.add_free(kind, start, count);
         }
         state.scanned = true;
         Ok(())

@@ -49,6 +49,15 @@ impl Refs {
         was_set
     }
 
+    /// Takes `cluster` out. The highest member that was ever there stays on record.
+    pub(crate) fn clear(&mut self, cluster: u64) {
+        if self.contains(cluster) {
+            let (word, bit) = place(cluster);
+            self.chunk_mut(cluster / CHUNK_CLUSTERS)[word] &= !bit;
+            self.count -= 1;
+        }
+    }
+
     /// Adds `count` clusters from `first` on, unless one of them is there already; answers whether
     /// it did.
     pub(crate) fn set_run(&mut self, first: u64, count: u64) -> bool {

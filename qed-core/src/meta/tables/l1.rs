@@ -137,6 +137,15 @@ impl L1 {
         }
     }
 
+    /// Notes that no table stands at `offset` any more.
+    pub(crate) fn remove_table(&self, offset: FileOffset) {
+        let first = self.geometry.file_cluster(offset).get();
+        let mut tables = self.tables.write();
+        for cluster in first..first + self.geometry.table_clusters() {
+            tables.clear(cluster);
+        }
+    }
+
     /// Whether a cluster at `offset` is the header's, the L1 table's or an L2 table's (F3.5).
     pub(crate) fn is_metadata(&self, offset: u64) -> bool {
         self.lies_in_header_or_l1(offset) || {

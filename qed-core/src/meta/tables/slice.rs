@@ -13,6 +13,8 @@
 //!    together; it only grows.
 //! 2. Whoever holds the slice by an `Arc` that the cache gave out finds it unchanged.
 
+mod hold;
+
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
@@ -27,6 +29,8 @@ use crate::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
 use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank};
+
+pub(crate) use hold::HeldWrites;
 
 /// Entries in a slice. Every legal table is a whole number of slices.
 pub(crate) const SLICE_ENTRIES: usize = 512;
@@ -65,6 +69,7 @@ pub(crate) struct Slice {
     level: Level,
     sequence: AtomicU64,
     number: AtomicU64,
+    /// Where it stands in the file; changed also while its writes are held.
     offset: AtomicU64,
     newest: Box<[AtomicU64; SLICE_ENTRIES]>,
     bad: [AtomicU64; SLICE_ENTRIES / 64],
@@ -376,8 +381,9 @@ impl Slice {
 
     fn write_runs(&self, storage: &dyn Storage, runs: &[(usize, Vec<u8>)]) -> std::io::Result<()> {
         let flags = WriteFlags { metadata: true, fua: false };
+        let start = self.offset().get();
         runs.iter().try_for_each(|(entry, bytes)| {
-            let offset = self.offset().get() + 8 * *entry as u64;
+            let offset = start + 8 * *entry as u64;
             storage.write(&[IoSlice::new(bytes)], offset, flags)
         })
     }

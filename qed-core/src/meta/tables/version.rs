@@ -60,7 +60,8 @@ impl Version {
         debug_assert!(self.wait.is_none() || wait.is_none(), "a waiting value stacks on another");
         let released = if !retires {
             None
-        } else if self.imaged == old {
+        } else if self.imaged == old || wait.is_some() {
+            // While the new value waits, the old one is what images are composed of.
             self.retired.push((old, Progress::Waiting));
             None
         } else {

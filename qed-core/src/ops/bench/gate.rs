@@ -1,8 +1,9 @@
-//! Hands out a plan's steps to the threads of a run, and keeps the plan's order.
+//! Hands out a plan's steps to the streams of a run, and keeps the plan's order.
 //!
-//! Steps begin in the order of the plan. The thread whose step must wait for others stands at the
-//! head of the line; everybody else waits behind it for their turn. So the end of a request wakes
-//! at most the one thread that it concerns. A plan without an order has no line and no lock.
+//! Where the plan has no order, each stream takes every n-th step: streams share nothing that is
+//! written. Otherwise steps begin in the order of the plan, from one line: a step that must wait
+//! for others holds up what is behind it. No stream waits here while requests of its own are under
+//! way: it fetches their completions, whose end may be what the line waits for.
 
 use super::plan::{Order, Plan, Request};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,109 +12,125 @@ use crate::sync::{Condvar, Mutex, Rank};
 pub(super) struct Gate<'a> {
     plan: &'a Plan,
     order: Order,
-    /// The next step to hand out; with an order, only changed under the line's lock.
-    next: AtomicU64,
     stopped: AtomicBool,
+    /// Steps begun, of each stream.
+    begun: Vec<Counter>,
     line: Mutex<Line>,
-    /// Somebody's turn to stand at the head has come.
-    turn: Condvar,
-    /// What the head waits for has ended.
+    /// The step at the head of the line may begin, or none will any more.
     clear: Condvar,
 }
 
+/// A number that one stream writes, in a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counter(AtomicU64);
+
 #[derive(Default)]
 struct Line {
-    /// Whether a thread stands at the head.
-    headed: bool,
-    /// The step that the head cannot begin yet.
-    held: Option<Request>,
+    next: u64,
     running: Vec<(u64, Request)>,
+    /// Streams that wait for the head to become clear.
+    waiting: usize,
 }
 
-/// A step that has begun; it ends when this is dropped.
-pub(super) struct Ticket<'a> {
-    gate: &'a Gate<'a>,
-    pub(super) step: u64,
-    pub(super) request: Request,
+/// What a stream does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// This step has begun.
+    Step(u64, Request),
+    /// The next step waits for requests under way.
+    Held,
+    /// There is no more.
+    End,
 }
 
 impl<'a> Gate<'a> {
-    pub(super) fn new(plan: &'a Plan) -> Self {
+    pub(super) fn new(plan: &'a Plan, streams: usize) -> Self {
         Self {
             plan,
             order: plan.order(),
-            next: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
+            begun: (0..streams).map(|_| Counter::default()).collect(),
             line: Mutex::new(Rank::Work, Line::default()),
-            turn: Condvar::new(),
             clear: Condvar::new(),
         }
     }
 
-    /// The next step, as soon as the order lets it begin; none when there is no more.
-    pub(super) fn enter(&'a self) -> Option<Ticket<'a>> {
-        if self.order == Order::Free {
-            return self.take();
+    /// The next step for the stream of that number.
+    pub(super) fn next(&self, stream: usize) -> Next {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Next::End;
         }
+        let next = if self.order == Order::Free { self.own(stream) } else { self.in_line() };
+        if let (Next::Step(..), Some(Counter(begun))) = (&next, self.begun.get(stream)) {
+            // Nobody else writes it.
+            begun.store(begun.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        next
+    }
+
+    /// Where no order is kept: the stream's own next step.
+    fn own(&self, stream: usize) -> Next {
+        let Some(Counter(begun)) = self.begun.get(stream) else { return Next::End };
+        let rounds = begun.load(Ordering::Relaxed).checked_mul(self.begun.len() as u64);
+        let Some(step) = rounds.and_then(|before| before.checked_add(stream as u64)) else {
+            return Next::End;
+        };
+        self.plan.step(step).map_or(Next::End, |request| Next::Step(step, request))
+    }
+
+    fn in_line(&self) -> Next {
         let mut line = self.line.lock();
-        while line.headed {
-            self.turn.wait(&mut line);
+        let step = line.next;
+        let Some(request) = self.plan.step(step) else { return Next::End };
+        if self.is_held(&line) {
+            return Next::Held;
         }
-        line.headed = true;
-        let next = self.plan.step(self.next.load(Ordering::Relaxed));
-        while let Some(request) = next.filter(|next| self.must_wait(next, &line)) {
-            line.held = Some(request);
+        line.next += 1;
+        line.running.push((step, request));
+        Next::Step(step, request)
+    }
+
+    fn is_held(&self, line: &Line) -> bool {
+        let Some(next) = self.plan.step(line.next) else { return false };
+        line.running.iter().any(|(_, running)| self.order.keeps_apart(&next, running))
+    }
+
+    /// Waits until the head of the line may have become clear. Only for a stream with no request
+    /// under way.
+    pub(super) fn wait(&self) {
+        let mut line = self.line.lock();
+        line.waiting += 1;
+        while !self.stopped.load(Ordering::Relaxed) && self.is_held(&line) {
             self.clear.wait(&mut line);
         }
-        line.held = None;
-        line.headed = false;
-        let ticket = self.take();
-        if let Some(ticket) = &ticket {
-            line.running.push((ticket.step, ticket.request));
-        }
-        self.turn.notify_one();
-        ticket
+        line.waiting -= 1;
     }
 
-    fn take(&'a self) -> Option<Ticket<'a>> {
-        if self.stopped.load(Ordering::Relaxed) {
-            return None;
+    /// Notes that a step has ended.
+    pub(super) fn end(&self, step: u64) {
+        if self.order == Order::Free {
+            return;
         }
-        let step = self.next.fetch_add(1, Ordering::Relaxed);
-        self.plan.step(step).map(|request| Ticket { gate: self, step, request })
-    }
-
-    fn must_wait(&self, next: &Request, line: &Line) -> bool {
-        let apart = |(_, running): &(u64, Request)| self.order.keeps_apart(next, running);
-        !self.stopped.load(Ordering::Relaxed) && line.running.iter().any(apart)
+        let mut line = self.line.lock();
+        if let Some(at) = line.running.iter().position(|(running, _)| *running == step) {
+            line.running.swap_remove(at);
+        }
+        if line.waiting > 0 && !self.is_held(&line) {
+            self.clear.notify_all();
+        }
     }
 
     /// Hands out nothing more.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        // Under the lock, so that the head is either before its look at `stopped` or waiting.
+        // Under the lock, so that who waits is either before the look at `stopped` or waiting.
         let _line = self.line.lock();
         self.clear.notify_all();
     }
 
     /// Steps handed out.
     pub(super) fn begun(&self) -> u64 {
-        self.next.load(Ordering::Relaxed).min(self.plan.steps())
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        let gate = self.gate;
-        if gate.order == Order::Free {
-            return;
-        }
-        let mut line = gate.line.lock();
-        if let Some(at) = line.running.iter().position(|(step, _)| *step == self.step) {
-            line.running.swap_remove(at);
-        }
-        if line.held.is_some_and(|held| !gate.must_wait(&held, &line)) {
-            gate.clear.notify_one();
-        }
+        self.begun.iter().map(|Counter(begun)| begun.load(Ordering::Relaxed)).sum()
     }
 }

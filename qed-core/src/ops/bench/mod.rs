@@ -1,15 +1,15 @@
 //! Benchmarks: a list of requests, sent to a disk with so many in flight, and timed one by one.
 //!
 //! Three parts that know little of each other: a [`Plan`] says what is sent and in which order it
-//! must be, a runner sends it, a [`Report`] says how long it took. The runner here makes blocking
-//! calls on threads (`threads.rs`); another one needs of the plan only its steps and its order, and
-//! fills in the same tallies. What the disk is, this knows only as a [`Target`].
+//! must be, streams send it (`streams.rs`), a [`Report`] says how long it took. A stream is a
+//! thread with a queue of its own: what is measured is what a program with queues gets.
 
 mod gate;
 mod histogram;
+mod memory;
 mod plan;
 mod report;
-mod threads;
+mod streams;
 mod trace;
 
 #[cfg(test)]
@@ -19,115 +19,87 @@ pub use histogram::Histogram;
 pub use plan::{Kind, Pattern, Plan, Request};
 pub use report::Report;
 
+use std::sync::Arc;
+
 use crate::chain::Disk;
 use crate::error::{Error, Result};
-use crate::image::Flags;
 use crate::ops::work::Progress;
-
-/// What a benchmark sends its requests to. Any thread may call it.
-pub trait Target: Sync {
-    /// Bytes of the disk.
-    fn size(&self) -> u64;
-    /// Fills `buffer` from `offset`.
-    ///
-    /// # Errors
-    /// The read failed.
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()>;
-    /// Writes all of `buffer` at `offset`.
-    ///
-    /// # Errors
-    /// The write failed.
-    fn write(&self, buffer: &[u8], offset: u64, flags: Flags) -> Result<()>;
-    /// Makes `length` bytes at `offset` read as zeroes.
-    ///
-    /// # Errors
-    /// The request failed.
-    fn write_zeroes(&self, offset: u64, length: u64) -> Result<()>;
-    /// Gives `length` bytes at `offset` back.
-    ///
-    /// # Errors
-    /// The request failed.
-    fn discard(&self, offset: u64, length: u64) -> Result<()>;
-    /// Makes stable what has been written.
-    ///
-    /// # Errors
-    /// The flush failed.
-    fn flush(&self) -> Result<()>;
-}
-
-impl Target for Disk {
-    fn size(&self) -> u64 {
-        Self::size(self)
-    }
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.pread(buffer, offset)
-    }
-    fn write(&self, buffer: &[u8], offset: u64, flags: Flags) -> Result<()> {
-        self.pwrite(buffer, offset, flags)
-    }
-    fn write_zeroes(&self, offset: u64, length: u64) -> Result<()> {
-        Self::write_zeroes(self, offset, length, Flags::NONE)
-    }
-    fn discard(&self, offset: u64, length: u64) -> Result<()> {
-        Self::discard(self, offset, length)
-    }
-    fn flush(&self) -> Result<()> {
-        Self::flush(self)
-    }
-}
+use crate::queue::{Aio, Queue, QueueOptions};
 
 /// How a plan is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Requests that each stream keeps in flight.
+    /// Requests that each stream keeps in flight: 1 to [`MAX_DEPTH`].
     pub depth: u64,
-    /// Streams that share the plan.
+    /// Streams that share the plan: 1 to [`MAX_THREADS`].
     pub threads: u64,
     /// The byte that is written.
     pub pattern: u8,
+    /// The engine of the streams' queues.
+    pub aio: Aio,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { depth: 64, threads: 1, pattern: 0 }
+        Self { depth: 64, threads: 1, pattern: 0, aio: Aio::default() }
     }
 }
 
-/// Requests in flight at most: each one has a thread of its own.
-pub const MAX_IN_FLIGHT: u64 = 1024;
+/// Requests in flight of a stream at most.
+pub const MAX_DEPTH: u64 = QueueOptions::MAX_DEPTH as u64;
+
+/// Streams at most.
+pub const MAX_THREADS: u64 = 256;
 
 /// Bytes of all buffers together at most.
 const MAX_MEMORY: u64 = 4 << 30;
 
+/// Threads that make blocking calls for one queue at most, where threads are asked for.
+const MAX_WORKERS: usize = 64;
+
+/// Streams and requests in flight of each: as many as asked for, and no more than there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    streams: u64,
+    depth: usize,
+}
+
 impl Settings {
-    /// Requests in flight: as many as asked for, and no more than there are.
-    fn in_flight(&self, plan: &Plan) -> Result<u64> {
-        let (depth, threads) = (self.depth, self.threads);
-        if depth == 0 || threads == 0 {
-            return Err(Error::invalid(format!(
-                "depth {depth} with {threads} threads: no request"
-            )));
+    fn shape(&self, plan: &Plan) -> Result<Shape> {
+        let steps = plan.steps().max(1);
+        let streams = self.threads.min(steps);
+        let depth = self.depth.min(steps.div_ceil(streams.max(1)));
+        for (what, wanted, value, most) in [
+            ("depth", self.depth, depth, MAX_DEPTH),
+            ("threads", self.threads, streams, MAX_THREADS),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(Error::invalid(format!("{what} is {wanted}, not 1 to {most}")));
+            }
         }
-        let wanted = depth.saturating_mul(threads).min(plan.steps().max(1));
-        if wanted > MAX_IN_FLIGHT {
-            return Err(Error::invalid(format!(
-                "depth {depth} with {threads} threads: at most {MAX_IN_FLIGHT} requests can be in \
-                 flight"
-            )));
-        }
-        let read = plan.longest_read();
-        let memory = read.saturating_mul(wanted).saturating_add(plan.longest_write());
+        let longest = plan.longest();
+        let memory = longest.saturating_mul(depth).saturating_mul(streams);
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
         if memory > MAX_MEMORY {
             return Err(Error::invalid(format!(
-                "{wanted} reads of up to {read} bytes in flight need {memory} bytes of memory, at \
-                 most {MAX_MEMORY}"
+                "{streams} streams of {depth} requests of up to {longest} bytes need {memory} \
+                 bytes of memory, at most {MAX_MEMORY}"
             )));
         }
-        Ok(wanted)
+        Ok(Shape { streams, depth })
+    }
+
+    fn queue_options(&self, shape: Shape) -> QueueOptions {
+        let mut options = QueueOptions::default();
+        (options.depth, options.aio) = (shape.depth, self.aio);
+        if self.aio == Aio::Threads {
+            options.workers = shape.depth.min(MAX_WORKERS);
+        }
+        options
     }
 }
 
-/// Sends `plan` to `target` and tells how long that took.
+/// Sends `plan` to `disk` and tells how long that took.
 ///
 /// `progress` is called on this thread, ten times a second, with the steps begun and all there are.
 ///
@@ -137,11 +109,16 @@ impl Settings {
 ///
 /// [`ErrorKind::Cancelled`]: crate::ErrorKind::Cancelled
 pub fn run(
-    target: &dyn Target,
+    disk: &Arc<Disk>,
     plan: &Plan,
     settings: &Settings,
     progress: &mut Progress<'_>,
 ) -> Result<Report> {
-    let in_flight = settings.in_flight(plan)?;
-    threads::run(target, plan, in_flight, settings.pattern, progress)
+    let shape = settings.shape(plan)?;
+    let options = settings.queue_options(shape);
+    let queues = (0..shape.streams).map(|_| Queue::new(Arc::clone(disk), &options));
+    let queues = queues.collect::<Result<Vec<_>>>()?;
+    let aio = queues.first().map_or(settings.aio, Queue::engine);
+    let report = streams::run(queues, plan, shape, settings.pattern, progress)?;
+    Ok(Report { aio, ..report })
 }

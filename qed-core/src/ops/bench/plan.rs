@@ -83,7 +83,7 @@ impl Default for Pattern {
     }
 }
 
-/// What must be kept beside the order in which steps begin.
+/// What must be kept beside the order in which steps begin: that of the plan, unless there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Nothing.
@@ -116,7 +116,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 enum Source {
     Pattern { pattern: Pattern, disk: u64 },
-    Trace { requests: Vec<Request>, longest_read: u64, longest_write: u64 },
+    Trace { requests: Vec<Request>, longest: u64 },
 }
 
 impl Plan {
@@ -150,16 +150,12 @@ impl Plan {
     /// A line that is no request, or one that passes the end of the disk, with its number.
     pub fn trace(text: &[u8], disk: u64) -> Result<Self> {
         let requests = trace::parse(text, disk)?;
-        let longest = |write: bool| {
-            let matching = requests.iter().filter(|request| match request.kind {
-                Kind::Read => !write,
-                Kind::Write { .. } => write,
-                _ => false,
-            });
-            matching.map(|request| request.length).max().unwrap_or(0)
-        };
-        let (longest_read, longest_write) = (longest(false), longest(true));
-        let source = Source::Trace { requests, longest_read, longest_write };
+        let moved = requests.iter().filter(|request| match request.kind {
+            Kind::Read | Kind::Write { .. } => true,
+            Kind::WriteZeroes | Kind::Discard | Kind::Flush => false,
+        });
+        let longest = moved.map(|request| request.length).max().unwrap_or(0);
+        let source = Source::Trace { requests, longest };
         Ok(Self { source, drain: true })
     }
 
@@ -201,21 +197,19 @@ impl Plan {
         }
     }
 
-    /// Bytes of the longest read.
-    pub(super) fn longest_read(&self) -> u64 {
+    /// Bytes of the longest read or write.
+    pub(super) fn longest(&self) -> u64 {
         match &self.source {
-            Source::Pattern { pattern, .. } if pattern.write => 0,
             Source::Pattern { pattern, .. } => pattern.length,
-            Source::Trace { longest_read, .. } => *longest_read,
+            Source::Trace { longest, .. } => *longest,
         }
     }
 
-    /// Bytes of the longest write.
-    pub(super) fn longest_write(&self) -> u64 {
+    /// A request that all others but flushes are like, but for the offset; none where they differ.
+    pub(super) fn only_shape(&self) -> Option<Request> {
         match &self.source {
-            Source::Pattern { pattern, .. } if pattern.write => pattern.length,
-            Source::Pattern { .. } => 0,
-            Source::Trace { longest_write, .. } => *longest_write,
+            Source::Pattern { pattern, .. } => Some(pattern.request(pattern.offset)),
+            Source::Trace { .. } => None,
         }
     }
 }
@@ -227,11 +221,14 @@ impl Pattern {
 
     fn step(&self, step: u64, disk: u64) -> Request {
         let Some(index) = self.request_at(step) else { return Request::FLUSH };
-        let kind = if self.write { Kind::Write { fua: false } } else { Kind::Read };
-        let offset = match self.random {
+        self.request(match self.random {
             Some(seed) => self.random_offset(seed, index, disk),
             None => self.next_offset(index, disk),
-        };
+        })
+    }
+
+    fn request(&self, offset: u64) -> Request {
+        let kind = if self.write { Kind::Write { fua: false } } else { Kind::Read };
         Request { kind, offset, length: self.length }
     }
 

@@ -2,12 +2,15 @@
 
 use super::histogram::Histogram;
 use super::plan::{Kind, Request};
+use crate::queue::Aio;
 use std::time::Duration;
 
 /// What a run did. Flushes are counted apart: they are not what was asked for by number.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
+    /// The engine that carried the requests out.
+    pub aio: Aio,
     /// From the first request's begin to the last one's end.
     pub elapsed: Duration,
     /// Requests that read.

@@ -1,12 +1,14 @@
-//! What runs send, in which order, and what they report, over targets that take notes.
+//! What runs send, in which order, and what they report, through lanes that take notes.
 
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, MutexGuard};
 
+use super::streams::Lane;
 use super::*;
 use crate::error::ErrorKind;
+use crate::queue::{Buffers, Completion};
 
 const FLUSH: Kind = Kind::Flush;
 const WRITE: Kind = Kind::Write { fua: false };
@@ -27,10 +29,10 @@ fn settings(depth: u64) -> Settings {
     Settings { depth, ..Settings::default() }
 }
 
-/// Notes begin and end of every request; `meet` of them wait for each other before they end.
+/// Notes what its lanes are handed, and when it ends.
 #[derive(Default)]
 struct Notes {
-    size: u64,
+    /// So many requests meet under way before the first one ends; fewer would wait for ever.
     meet: usize,
     fail_at: Option<u64>,
     state: Mutex<State>,
@@ -46,60 +48,74 @@ struct State {
 }
 
 impl Notes {
-    fn new(size: u64) -> Self {
-        Self { size, ..Self::default() }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
-    }
-
-    fn handle(&self, kind: Kind, offset: u64, length: u64) -> Result<()> {
-        let request = Request { kind, offset, length };
-        let mut state = self.state();
-        state.events.push((true, request));
-        state.running += 1;
-        state.most = state.most.max(state.running);
-        if state.running >= self.meet {
-            state.has_met = true;
-            self.met.notify_all();
-        }
-        while !state.has_met && self.meet > 0 {
-            state = self.met.wait(state).unwrap();
-        }
-        state.running -= 1;
-        state.events.push((false, request));
-        if self.fail_at == Some(offset) {
-            return Err(Error::new(ErrorKind::Io, "told to fail").at(offset));
-        }
-        Ok(())
     }
 
     fn begun(&self) -> Vec<Request> {
         self.state().events.iter().filter(|event| event.0).map(|event| event.1).collect()
     }
+
+    /// Runs `plan` with lanes that note here what they do.
+    fn run(&self, plan: &Plan, settings: &Settings) -> Result<Report> {
+        let shape = settings.shape(plan)?;
+        let lane = |_| NoteLane { notes: self, under_way: Vec::new(), turn: 0 };
+        let lanes = (0..shape.streams).map(lane).collect();
+        streams::run(lanes, plan, shape, settings.pattern, &mut no_progress)
+    }
 }
 
-impl Target for Notes {
-    fn size(&self) -> u64 {
-        self.size
+/// A lane whose requests end one at a time, the newest and the oldest in turns.
+struct NoteLane<'a> {
+    notes: &'a Notes,
+    under_way: Vec<(u64, Request, Buffers)>,
+    turn: usize,
+}
+
+impl Lane for NoteLane<'_> {
+    fn hand_in(&mut self, request: &Request, buffers: Buffers, tag: u64) -> Result<()> {
+        let moved = matches!(request.kind, Kind::Read | Kind::Write { .. });
+        assert_eq!(buffers.len(), if moved { request.length } else { 0 });
+        if matches!(request.kind, Kind::Write { .. }) {
+            assert!(buffers.parts().concat().iter().all(|byte| *byte == 0x5a));
+        }
+        let mut state = self.notes.state();
+        state.events.push((true, *request));
+        state.running += 1;
+        state.most = state.most.max(state.running);
+        if state.running >= self.notes.meet {
+            state.has_met = true;
+            self.notes.met.notify_all();
+        }
+        self.under_way.push((tag, *request, buffers));
+        Ok(())
     }
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.handle(Kind::Read, offset, buffer.len() as u64)
-    }
-    fn write(&self, buffer: &[u8], offset: u64, flags: Flags) -> Result<()> {
-        assert!(buffer.iter().all(|byte| *byte == 0x5a));
-        let fua = flags.contains(Flags::FUA);
-        self.handle(Kind::Write { fua }, offset, buffer.len() as u64)
-    }
-    fn write_zeroes(&self, offset: u64, length: u64) -> Result<()> {
-        self.handle(Kind::WriteZeroes, offset, length)
-    }
-    fn discard(&self, offset: u64, length: u64) -> Result<()> {
-        self.handle(Kind::Discard, offset, length)
-    }
-    fn flush(&self) -> Result<()> {
-        self.handle(FLUSH, 0, 0)
+
+    fn fetch(&mut self, done: &mut Vec<Completion>) -> Result<()> {
+        let mut state = self.notes.state();
+        while !state.has_met {
+            state = self.notes.met.wait(state).unwrap();
+        }
+        self.turn += 1;
+        let newest = self.under_way.len() - 1;
+        let (user_data, request, mut buffers) =
+            self.under_way.remove(if self.turn.is_multiple_of(2) { 0 } else { newest });
+        state.running -= 1;
+        state.events.push((false, request));
+        let failed = self.notes.fail_at == Some(request.offset);
+        let told = || Error::new(ErrorKind::Io, "told to fail").at(request.offset);
+        if request.kind == Kind::Read {
+            // What was read must not be written by a later request.
+            let mut bytes = buffers.into_aligned().unwrap();
+            bytes.fill(0xff);
+            buffers = bytes.into();
+        }
+        done.push(Completion {
+            user_data,
+            result: if failed { Err(told()) } else { Ok(()) },
+            buffers,
+        });
+        Ok(())
     }
 }
 
@@ -172,9 +188,31 @@ fn plans_that_make_no_sense_are_refused() {
     refused(Pattern { offset: u64::MAX, ..Pattern::default() }, 1 << 20);
     refused(Pattern { flush_interval: 1, ..Pattern::default() }, 1 << 20);
     let plan = Plan::pattern(Pattern::default(), 1 << 20).unwrap();
-    for (depth, threads) in [(0, 1), (1, 0), (MAX_IN_FLIGHT + 1, 1), (u64::MAX, u64::MAX)] {
-        let settings = Settings { depth, threads, pattern: 0 };
-        assert!(run(&Notes::new(1 << 20), &plan, &settings, &mut no_progress).is_err());
+    for (depth, threads) in
+        [(0, 1), (1, 0), (MAX_DEPTH + 1, 1), (1, MAX_THREADS + 1), (u64::MAX, u64::MAX)]
+    {
+        let settings = Settings { depth, threads, ..Settings::default() };
+        let error = settings.shape(&plan).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{depth} {threads}");
+    }
+    let long = Pattern { length: 1 << 30, ..Pattern::default() };
+    let long = Plan::pattern(long, 1 << 40).unwrap();
+    assert!(settings(4).shape(&long).is_ok());
+    assert!(settings(5).shape(&long).unwrap_err().to_string().contains("bytes of memory"));
+}
+
+#[test]
+fn no_more_streams_and_requests_than_the_plan_has() {
+    let plan = Plan::pattern(Pattern { count: 10, ..Pattern::default() }, 1 << 20).unwrap();
+    for ((depth, threads), (streams, each)) in [
+        ((64, 1), (1, 10)),
+        ((64, 4), (4, 3)),
+        ((2, 4), (4, 2)),
+        ((u64::MAX, 1), (1, 10)),
+        ((1, u64::MAX), (10, 1)),
+    ] {
+        let settings = Settings { depth, threads, ..Settings::default() };
+        assert_eq!(settings.shape(&plan).unwrap(), Shape { streams, depth: each });
     }
 }
 
@@ -225,10 +263,10 @@ fn lines_that_are_no_request_are_refused_with_their_number() {
 #[test]
 fn as_many_requests_are_in_flight_as_asked_for() {
     // Eight requests end only when they have met: fewer in flight would hang, more are counted.
-    let notes = Notes { meet: 8, ..Notes::new(1 << 20) };
+    let notes = Notes { meet: 8, ..Notes::default() };
     let plan = Plan::pattern(Pattern { count: 100, ..Pattern::default() }, 1 << 20).unwrap();
-    let settings = Settings { depth: 4, threads: 2, pattern: 0 };
-    let report = run(&notes, &plan, &settings, &mut no_progress).unwrap();
+    let settings = Settings { depth: 4, threads: 2, ..Settings::default() };
+    let report = notes.run(&plan, &settings).unwrap();
     assert_eq!(notes.state().most, 8);
     assert_eq!((report.reads, report.bytes, report.requests.count()), (100, 409_600, 100));
     let mut offsets: Vec<u64> = notes.begun().iter().map(|request| request.offset).collect();
@@ -240,9 +278,9 @@ fn as_many_requests_are_in_flight_as_asked_for() {
 fn a_drained_flush_runs_alone_after_all_before_it() {
     let pattern = Pattern { write: true, count: 96, flush_interval: 8, ..Pattern::default() };
     let plan = Plan::pattern(pattern, 1 << 20).unwrap();
-    let notes = Notes::new(1 << 20);
-    let settings = Settings { depth: 8, threads: 1, pattern: 0x5a };
-    let report = run(&notes, &plan, &settings, &mut no_progress).unwrap();
+    let notes = Notes::default();
+    let settings = Settings { pattern: 0x5a, ..settings(8) };
+    let report = notes.run(&plan, &settings).unwrap();
     assert_eq!((report.writes, report.flushes.count()), (96, 12));
     let state = notes.state();
     let (mut running, mut since) = (0, 0);
@@ -263,9 +301,8 @@ fn without_drain_a_flush_runs_beside_requests() {
     // Four steps meet: the three before the flush and the flush itself, or the run would hang.
     let pattern = Pattern { write: true, count: 6, flush_interval: 3, ..Pattern::default() };
     let plan = Plan::pattern(pattern, 1 << 20).unwrap().without_drain();
-    let notes = Notes { meet: 4, ..Notes::new(1 << 20) };
-    let settings = Settings { depth: 4, threads: 1, pattern: 0x5a };
-    run(&notes, &plan, &settings, &mut no_progress).unwrap();
+    let notes = Notes { meet: 4, ..Notes::default() };
+    notes.run(&plan, &Settings { pattern: 0x5a, ..settings(4) }).unwrap();
     let state = notes.state();
     let first: Vec<_> =
         state.events[..4].iter().map(|(begins, request)| (*begins, request.kind)).collect();
@@ -277,12 +314,13 @@ fn without_drain_a_flush_runs_beside_requests() {
 fn conflicting_requests_of_a_trace_keep_their_order() {
     // Ten rounds of: write A and B, which touch, read A, which conflicts with both, and C far away.
     let text = "W 0 8\nW 7 8\nR 0 8\nW 64 8\nZ 64 1\nD 60 8\n".repeat(10);
-    for depth in [1, 2, 7] {
+    for (depth, threads) in [(1, 1), (2, 1), (7, 1), (1, 3), (3, 2)] {
         let plan = Plan::trace(text.as_bytes(), 1 << 20).unwrap();
-        let notes = Notes::new(1 << 20);
-        let settings = Settings { depth, threads: 1, pattern: 0x5a };
-        run(&notes, &plan, &settings, &mut no_progress).unwrap();
-        assert!(notes.state().most <= usize::try_from(depth).unwrap());
+        let notes = Notes::default();
+        let settings = Settings { depth, threads, pattern: 0x5a, ..Settings::default() };
+        let report = notes.run(&plan, &settings).unwrap();
+        assert_eq!((report.writes, report.reads, report.discards), (30, 10, 10));
+        assert!(notes.state().most <= usize::try_from(depth * threads).unwrap());
         assert_ordered(&notes.state().events, &steps(&plan));
     }
 }
@@ -316,9 +354,9 @@ fn the_first_failure_ends_the_run_and_is_told() {
         let pattern =
             Pattern { write: true, count: 1000, flush_interval: drain, ..Pattern::default() };
         let plan = Plan::pattern(pattern, 1 << 30).unwrap();
-        let notes = Notes { fail_at: Some(40_960), ..Notes::new(1 << 30) };
-        let settings = Settings { depth: 4, threads: 1, pattern: 0x5a };
-        let error = run(&notes, &plan, &settings, &mut no_progress).unwrap_err();
+        let notes = Notes { fail_at: Some(40_960), ..Notes::default() };
+        let settings = Settings { pattern: 0x5a, ..settings(4) };
+        let error = notes.run(&plan, &settings).unwrap_err();
         assert_eq!((error.kind(), error.offset()), (ErrorKind::Io, Some(40_960)));
         assert!(notes.begun().len() < 1000);
     }
@@ -335,28 +373,25 @@ fn progress_that_breaks_off_ends_the_run() {
         calls.fetch_add(1, Ordering::Relaxed);
         ControlFlow::Break(())
     };
-    struct Null;
-    impl Target for Null {
-        fn size(&self) -> u64 {
-            1 << 30
-        }
-        fn read(&self, _: &mut [u8], _: u64) -> Result<()> {
-            Ok(())
-        }
-        fn write(&self, _: &[u8], _: u64, _: Flags) -> Result<()> {
-            Ok(())
-        }
-        fn write_zeroes(&self, _: u64, _: u64) -> Result<()> {
-            Ok(())
-        }
-        fn discard(&self, _: u64, _: u64) -> Result<()> {
-            Ok(())
-        }
-        fn flush(&self) -> Result<()> {
-            Ok(())
-        }
-    }
-    let error = run(&Null, &plan, &settings(2), &mut progress).unwrap_err();
+    let lanes = vec![Null::default(), Null::default()];
+    let shape = Settings { threads: 2, ..settings(2) }.shape(&plan).unwrap();
+    let error = streams::run(lanes, &plan, shape, 0, &mut progress).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+/// A lane that does what it is told at once.
+#[derive(Default)]
+struct Null(Vec<Completion>);
+
+impl Lane for Null {
+    fn hand_in(&mut self, _: &Request, buffers: Buffers, user_data: u64) -> Result<()> {
+        self.0.push(Completion { user_data, result: Ok(()), buffers });
+        Ok(())
+    }
+
+    fn fetch(&mut self, done: &mut Vec<Completion>) -> Result<()> {
+        done.append(&mut self.0);
+        Ok(())
+    }
 }

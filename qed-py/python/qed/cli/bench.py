@@ -1,17 +1,18 @@
 """`qed bench`: how fast a disk answers requests, as qemu-img measures and says it.
 
-Requests are blocking calls on threads, so `-i threads` is the one way there is. `native` and
-`io_uring` are refused under every name, also under qemu-img's: to run them on threads would answer
-another question than was asked, and a figure cannot tell.
+Requests go through queues, one for each thread. `-i io_uring` and `-i threads` name the engine;
+`-i native` and `-n`, QEMU's names for Linux AIO, mean the kernel's asynchronous I/O as well, which
+here is io_uring, and ask for a cache mode without the page cache as QEMU does. Which engine ran is
+said: where the system refuses io_uring, threads do the work.
 """
 
 import errno
 import os
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import qed
-from qed._bench import MAX_IN_FLIGHT, BenchOptions
+from qed._bench import MAX_DEPTH, MAX_THREADS, BenchOptions
 from qed.cli import _command as command_line
 from qed.cli._command import CACHES, Arguments, Command
 from qed.cli._opening import Named, find
@@ -21,6 +22,13 @@ from qed.cli._sizes import integer, size
 
 _INT_MAX = (1 << 31) - 1
 _OURS = ("random", "seed", "threads", "trace", "latency", "output", "json")
+
+_AIOS: dict[str, Literal["io_uring", "threads"]] = {
+    "io_uring": "io_uring",
+    "threads": "threads",
+    "native": "io_uring",
+}
+"""What -i takes, and what the engine calls it."""
 
 _PATTERN_OPTIONS = {
     "count": "--count",
@@ -44,11 +52,12 @@ def command(program: Program) -> Command:
         [*_opening_options(), *_request_options(), *_report_options()],
         ours=_OURS,
         summary="Measure how fast a disk answers requests.",
-        about="Offsets begin again at the disk's start where they pass its end. Each request in "
-        "flight is a blocking call on a thread of its own. Writing replaces what is on the disk; "
-        "so does a trace that writes. A trace has a request a line, OP first_sector sector_count, "
-        "in sectors of 512 bytes: R read, W write, WA write with forced unit access, Z write "
-        "zeroes, D discard, F flush; requests that conflict keep their order.",
+        about="Offsets begin again at the disk's start where they pass its end. Requests go "
+        "through queues, on io_uring where the system allows it; what ran is said. Writing "
+        "replaces what is on the disk; so does a trace that writes. A trace has a request a line, "
+        "OP first_sector sector_count, in sectors of 512 bytes: R read, W write, WA write with "
+        "forced unit access, Z write zeroes, D discard, F flush; requests that conflict keep "
+        "their order.",
         examples=[
             "bench -t none -d 32 disk.qed",
             "bench -w -c 5000 -S 64k --flush-interval 64 -d 16 --latency disk.qed",
@@ -66,10 +75,10 @@ def _opening_options() -> list[Any]:
             "-i",
             "--aio",
             metavar="AIO",
-            help="How requests are sent: threads.",
-            shell_complete=command_line.completing(["threads"]),
+            help="What carries requests out: io_uring, threads, or native (io_uring).",
+            shell_complete=command_line.completing(list(_AIOS)),
         ),
-        command_line.refused("-n", "--native"),
+        command_line.flag("-n", "--native", help="The same as -i native."),
         command_line.force_share(),
         command_line.policy(),
         command_line.refused("--object", value=True),
@@ -82,7 +91,7 @@ def _request_options() -> list[Any]:
         option("-c", "--count", metavar="COUNT", help="Requests (75000)."),
         option("-s", "--buffer-size", metavar="SIZE", help="Bytes of each request (4096)."),
         option("-d", "--depth", metavar="DEPTH", help="Requests in flight (64; 1 with --trace)."),
-        option("--threads", metavar="N", help="N times as many in flight: N streams of DEPTH."),
+        option("--threads", metavar="N", help="Share them among N threads, a queue each (1)."),
         option("-o", "--offset", metavar="OFFSET", help="Where the first request begins (0)."),
         option("-S", "--step-size", metavar="STEP", help="From one to the next (SIZE)."),
         flag("--random", help="Draw the offsets by lot: multiples of STEP behind OFFSET."),
@@ -130,6 +139,8 @@ def run(program: Program, arguments: Arguments) -> int:
     if json and not quiet:
         print(json_text(_document(image, options, result)))
     elif not quiet:
+        if not program.is_qemu:
+            print(f"Engine: {_engine(options, result)}")
         print(f"Run completed in {result.seconds:.3f} seconds.")
         if arguments.latency:
             print("\n".join(_latencies(result)))
@@ -140,11 +151,9 @@ def _options(program: Program, given: Arguments) -> BenchOptions:
     """Return the numbers, each checked as QEMU's tool does, those not given left out."""
     if given.cache not in CACHES:
         raise Failure("Invalid cache mode")
-    if given.aio in ("native", "io_uring"):
-        raise Failure(f"--aio={given.aio} is not supported: requests run on threads")
-    if given.aio not in (None, "threads"):
-        raise Failure(f"Invalid aio option: {given.aio}")
     options: dict[str, Any] = {"depth": 1 if given.trace else 64}
+    aio = _aio(program, given)
+    options |= {} if aio is None else {"aio": aio}
     for name, text, what, least, most in (
         ("count", given.count, "request count", 1, _INT_MAX),
         ("depth", given.depth, "queue depth", 1, _INT_MAX),
@@ -168,6 +177,23 @@ def _options(program: Program, given: Arguments) -> BenchOptions:
     return cast("BenchOptions", options)
 
 
+def _aio(program: Program, given: Arguments) -> str | None:
+    """Return the engine asked for; none where nothing was said and the library chooses."""
+    if given.aio not in (None, *_AIOS):
+        raise Failure(f"Invalid aio option: {given.aio}")
+    if given.native or given.aio == "native":
+        if given.cache not in ("none", "directsync"):
+            file = command_line.one_file(given)
+            raise Failure(
+                f"Could not open '{file}': aio=native was specified, but it requires "
+                "cache.direct=on, which was not specified."
+            )
+        return _AIOS["native"]
+    if given.aio is None:
+        return "threads" if program.is_qemu else None
+    return _AIOS[given.aio]
+
+
 def _check(program: Program, given: Arguments, options: BenchOptions) -> None:
     """Refuse options that have no meaning together."""
     interval = options.get("flush_interval", 0)
@@ -185,8 +211,15 @@ def _check(program: Program, given: Arguments, options: BenchOptions) -> None:
         raise Failure("--pattern goes with --write or --trace")
     elif given.seed is not None and not given.random:
         raise Failure("--seed goes with --random")
-    if min(_in_flight(options), options.get("count", _INT_MAX)) > MAX_IN_FLIGHT:
-        raise Failure(f"{_in_flight(options)} requests in flight: at most {MAX_IN_FLIGHT} can be")
+    _check_numbers(options)
+
+
+def _check_numbers(options: BenchOptions) -> None:
+    count, threads = options.get("count", _INT_MAX), options.get("threads", 1)
+    if min(options["depth"], -(-count // threads)) > MAX_DEPTH:
+        raise Failure(f"{options['depth']} requests in flight: a queue takes at most {MAX_DEPTH}")
+    if min(threads, count) > MAX_THREADS:
+        raise Failure(f"{threads} threads: at most {MAX_THREADS} can be")
 
 
 def _in_flight(options: BenchOptions) -> int:
@@ -221,6 +254,11 @@ def _announcement(arguments: Arguments, options: BenchOptions) -> Iterator[str]:
     )
     if options.get("flush_interval"):
         yield f"Sending flush every {options['flush_interval']} requests"
+
+
+def _engine(options: BenchOptions, result: qed.BenchResult) -> str:
+    wanted = options.get("aio", result.aio)
+    return result.aio if result.aio == wanted else f"{result.aio}, as {wanted} is not to be had"
 
 
 def _latencies(result: qed.BenchResult) -> Iterator[str]:

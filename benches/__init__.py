@@ -1,0 +1,1 @@
+"""What libqed costs beside a raw file and beside QEMU: `make bench`, `docs/benchmarks.md`."""

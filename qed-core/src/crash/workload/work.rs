@@ -1,0 +1,50 @@
+//! Work on a whole image as a step of a workload: guest calls may be made in its midst.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::ops::{CompactOptions, compact_image};
+
+/// An operation on a whole image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Clusters are brought into the guest's order, so many bytes at once.
+    Compact(u64),
+}
+
+impl Work {
+    /// Does it. What a guest reads is what it was.
+    pub(super) fn perform(self, image: &Image) -> Result<()> {
+        let mut go_on = |_, _| ControlFlow::Continue(());
+        match self {
+            Self::Compact(batch) => {
+                let options = CompactOptions { batch };
+                compact_image(image, &options, &mut go_on).map(drop)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compact(batch) => write!(f, "compact {batch}"),
+        }
+    }
+}
+
+impl FromStr for Work {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::invalid(format!("{text:?} is no work on an image"));
+        let (verb, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        match verb {
+            "compact" => rest.trim().parse().map(Self::Compact).map_err(|_| wrong()),
+            _ => Err(wrong()),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Work on whole images, every crash of it judged: alone, with guest I/O beside it, and by engines
+//! that break one of its rules.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
+mod support;
+
+use std::sync::Arc;
+
+use qed_core::crash::oracle::{Oracle, by_name};
+use qed_core::crash::{Plan, Workload};
+use qed_core::{Rule, Rules};
+use support::judged::{assert_ok, explored, judge_by};
+
+/// Runs of compaction: scattered data, two tables, what stands in the way, calls from its midst.
+const COMPACT: [&str; 9] = [
+    "punch=0 | write 8192+4096; write 0+4096; write 4096+4096; flush; compact 4096; flush",
+    "| write 2097152+4096; write 4096+4096; write 0+4096; flush; discard 4096+4096; \
+     compact 4096; write 12288+4096; flush",
+    "backing=32768 | write 8192+4096; write 0+512; flush; write 4608+512; compact 8192; \
+     write 16384+4096; flush",
+    "unit=4096 | write 16384+8192; write 0+8192; flush; write 512+512; compact 65536; reopen; \
+     write 40960+4096; flush",
+    "punch=0 | write 12288+4096; write 8192+4096; write 4096+4096; write 0+4096; flush; \
+     during [write metadata=0 nth=2] {write 512+512, write 8704+512, write 20480+4096, flush} \
+     compact 4096; flush",
+    "| write 12288+4096; write 8192+4096; write 4096+4096; write 0+4096; flush; \
+     during [sync] {write 512+512, discard 8192+4096, write 20480+4096} compact 4096; flush",
+    "punch=0 | write 2097152+4096; write 8192+4096; write 0+4096; flush; \
+     during [write metadata=1 after] {write 1024+512, write 24576+4096, discard 8192+4096, flush} \
+     compact 4096; flush",
+    "| write 2097152+4096; write 8192+4096; write 0+4096; flush; \
+     during [write metadata=1 nth=2] {write 2097152+512, write 24576+4096, flush} compact 4096; \
+     kill; write 28672+4096; flush",
+    "punch=0 | write 8192+4096; write 2097152+4096; write 0+4096; flush; \
+     during [write metadata=1 after nth=2] {write 2105344+4096, flush} compact 4096; flush",
+];
+
+/// The oracles that look at a state as it lies there: quick.
+fn raw() -> Vec<Arc<dyn Oracle>> {
+    by_name(&["structure", "no-foreign-data", "durable"]).unwrap()
+}
+
+/// What is walked of each run: a part, or with `QED_CRASH_DEEP` set much more.
+fn plan() -> Plan {
+    match std::env::var_os("QED_CRASH_DEEP") {
+        Some(_) => Plan { states: Some(20_000), ..Plan::default() },
+        None => Plan { states: Some(60), ..Plan::default() },
+    }
+}
+
+#[test]
+fn compaction_survives_every_crash() {
+    // Goal: C4, C9, C11, C14 where clusters and tables move. Method: crashes of short runs, some
+    // with guest calls from its midst; as they lie there, and a few of them lived on.
+    for line in COMPACT {
+        let workload: Workload = line.parse().unwrap();
+        let lying = workload.explore(&Plan::default(), &raw()).unwrap();
+        assert_ok(&lying, line);
+        assert!(lying.judged() > 100, "{line}: {}", lying.judged());
+        assert_ok(&explored(&workload, &plan()), line);
+    }
+}
+
+#[test]
+fn a_crash_of_what_follows_a_compaction_is_survived_too() {
+    let oracles = by_name(&["nested"]).unwrap();
+    let workload: Workload = COMPACT[6].parse().unwrap();
+    assert_ok(&judge_by(workload.record().unwrap(), &plan(), oracles), COMPACT[6]);
+}
+
+#[test]
+fn engines_that_move_without_order_are_caught() {
+    // Goal: the rules of moving are needed, and these runs would miss them.
+    for rule in [Rule::MoveIsOrdered, Rule::MovedTableIsOrdered, Rule::TableHoldsWrites] {
+        let caught = COMPACT.iter().rev().any(|line| {
+            let mut workload: Workload = line.parse().unwrap();
+            workload.settings.rules = Rules::without(rule);
+            let run = || workload.explore(&Plan::default(), &raw()).unwrap();
+            let run = std::panic::AssertUnwindSafe(run);
+            std::panic::catch_unwind(run).map_or(true, |report| !report.failures.is_empty())
+        });
+        assert!(caught, "nobody misses {rule:?}");
+    }
+}
