@@ -22,6 +22,7 @@ mod recipe;
 mod resize;
 mod resolve;
 mod running;
+mod straight;
 #[allow(unsafe_code)] // System calls that the standard library does not offer.
 pub(crate) mod sys;
 mod whole;
@@ -37,3 +38,4 @@ pub use policy::{AskBacking, BackingPolicy, BackingRequest, BackingSource};
 pub(crate) use probe::probe_storage;
 pub use probe::{probe, probe_file};
 pub(crate) use resolve::directory_of;
+pub(crate) use straight::{Begun, FileKey};

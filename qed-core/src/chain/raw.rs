@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::DiskInfo;
+use super::straight::RawBegun;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{DetectZeroes, DiscardMode, Flags, ImageSettings, ResizeOptions};
+use crate::image::{DetectZeroes, DiscardMode, Flags, Forced, ImageSettings, ResizeOptions};
 use crate::source::{Extent, ExtentKind, Format, Source, all_zero, check_range};
-use crate::storage::{Latch, Storage, WriteFlags, write_zeroes};
+use crate::storage::{Bypass, Forcing, Latch, Storage, WriteFlags, write_zeroes};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// A raw disk.
@@ -52,6 +53,32 @@ impl RawDisk {
         self.check_range(offset, buffers.iter().map(|buffer| buffer.len()))?;
         let read = self.storage.read(buffers, offset);
         read.map_err(|error| self.failed("reading data", offset, error))
+    }
+
+    /// The way to the disk's file.
+    pub(crate) fn bypass(&self) -> Option<Bypass<'_>> {
+        self.storage.bypass()
+    }
+
+    /// Begins a read whose data somebody else moves.
+    pub(crate) fn begin_read(&self, offset: u64, length: u64) -> Option<RawBegun> {
+        self.check_length(offset, length).ok()?;
+        Some(RawBegun { offset, length, forced: Forced::No })
+    }
+
+    /// Begins a write whose data somebody else moves; None where the blocking call is needed.
+    pub(crate) fn begin_write(&self, offset: u64, length: u64, flags: Flags) -> Option<RawBegun> {
+        flags.check(Flags::FUA, "a write").ok()?;
+        self.check_length(offset, length).ok()?;
+        if self.settings.read_only || self.settings.detect_zeroes != DetectZeroes::Off {
+            return None;
+        }
+        let forced = match self.is_forced(flags) {
+            false => Forced::No,
+            true if self.bypass()?.forcing() == Forcing::ByFlag => Forced::ByFlag,
+            true => return None,
+        };
+        Some(RawBegun { offset, length, forced })
     }
 
     pub(crate) fn pwritev(&self, buffers: &[IoSlice<'_>], offset: u64, flags: Flags) -> Result<()> {

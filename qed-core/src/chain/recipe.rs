@@ -46,7 +46,7 @@ impl Kept {
     /// # Errors
     /// The process has no descriptor to spare.
     pub(super) fn of(storage: &Arc<dyn Storage>) -> Result<Self> {
-        let Some(descriptor) = storage.descriptor() else {
+        let Some(descriptor) = storage.bypass().map(|bypass| bypass.descriptor()) else {
             return Ok(Self::Storage(Arc::clone(storage)));
         };
         let file = descriptor.try_clone_to_owned().map_err(duplicating)?;

@@ -11,6 +11,7 @@ mod options;
 mod read;
 mod relocate;
 mod resize;
+mod straight;
 mod write;
 mod zero;
 
@@ -24,6 +25,7 @@ pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
 pub use resize::ResizeOptions;
+pub(crate) use straight::{Begun, Forced, Piece};
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;

@@ -40,7 +40,11 @@ impl Image {
         segments.try_for_each(|segment| self.read_segment(*segment, &mut sink.next(segment.length)))
     }
 
-    fn read_segment(&self, segment: Segment, parts: &mut [IoSliceMut<'_>]) -> Result<()> {
+    pub(super) fn read_segment(
+        &self,
+        segment: Segment,
+        parts: &mut [IoSliceMut<'_>],
+    ) -> Result<()> {
         match segment.place {
             Place::Zero => parts.iter_mut().for_each(|part| part.fill(0)),
             Place::File(file) => {

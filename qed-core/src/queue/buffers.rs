@@ -128,6 +128,18 @@ impl Buffers {
         }
     }
 
+    /// Adds where the parts are to `parts`; those of a read may be written there.
+    pub(super) fn raw_parts(&mut self, parts: &mut Vec<RawPart>) {
+        let part = |bytes: &mut [u8]| RawPart { start: bytes.as_mut_ptr(), length: bytes.len() };
+        match &mut self.memory {
+            Memory::None => {}
+            Memory::Bytes(bytes) => parts.push(part(bytes)),
+            Memory::Aligned(bytes) => parts.push(part(bytes)),
+            Memory::Several(several) => several.iter_mut().for_each(|one| one.raw_parts(parts)),
+            Memory::Raw(raw) => parts.extend(&raw.parts),
+        }
+    }
+
     /// To write from.
     pub(super) fn slices(&self) -> Vec<IoSlice<'_>> {
         self.parts().into_iter().map(IoSlice::new).collect()

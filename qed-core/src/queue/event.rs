@@ -1,8 +1,9 @@
-//! An eventfd: a descriptor that is readable while completions wait.
+//! An eventfd: a descriptor that is readable while completions wait; and a wait for descriptors.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct Event {
@@ -41,5 +42,33 @@ impl Event {
 impl AsFd for Event {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// Waits until one of `descriptors` is readable; false where the time has passed first. A signal
+/// ends the wait early, as if one were.
+///
+/// # Errors
+/// What the system reports.
+pub(super) fn wait_readable(
+    descriptors: &[BorrowedFd<'_>],
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let entry =
+        |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut entries: Vec<libc::pollfd> = descriptors.iter().map(entry).collect();
+    let count = libc::nfds_t::try_from(entries.len()).map_err(io::Error::other)?;
+    // Rounded up, so that a short wait does not become none.
+    let milliseconds = timeout.map_or(-1, |timeout| {
+        libc::c_int::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX)
+    });
+    // SAFETY: `entries` is valid for `count` entries, which the call reads and writes.
+    let ready = unsafe { libc::poll(entries.as_mut_ptr(), count, milliseconds) };
+    if ready >= 0 {
+        return Ok(ready > 0);
+    }
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+        error => Err(error),
     }
 }

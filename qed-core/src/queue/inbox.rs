@@ -15,49 +15,58 @@ use crate::sync::{Condvar, Mutex, Rank};
 
 #[derive(Debug)]
 pub(super) struct Inbox {
-    done: Mutex<VecDeque<Completion>>,
+    state: Mutex<State>,
     arrived: Condvar,
     event: OnceLock<Event>,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    done: VecDeque<Completion>,
+    /// The event may be readable.
+    signalled: bool,
+    /// Somebody else makes the event readable, too.
+    is_shared: bool,
+}
+
 impl Inbox {
     pub(super) fn new() -> Self {
-        let done = Mutex::new(Rank::Queue, VecDeque::new());
-        Self { done, arrived: Condvar::new(), event: OnceLock::new() }
+        let state = Mutex::new(Rank::Queue, State::default());
+        Self { state, arrived: Condvar::new(), event: OnceLock::new() }
     }
 
     pub(super) fn put(&self, completion: Completion) {
-        let mut done = self.done.lock();
-        done.push_back(completion);
-        if done.len() == 1 {
+        let mut state = self.state.lock();
+        state.done.push_back(completion);
+        if state.done.len() == 1 {
             self.arrived.notify_one();
-            if let Some(event) = self.event.get() {
-                event.signal();
-            }
+            self.signal(&mut state);
         }
     }
 
     /// Moves at most `most` completions to `out` and says how many.
     pub(super) fn take(&self, out: &mut Vec<Completion>, most: usize) -> usize {
-        let mut done = self.done.lock();
-        let count = most.min(done.len());
-        out.extend(done.drain(..count));
-        if let Some(event) = self.event.get()
-            && done.is_empty()
+        let mut state = self.state.lock();
+        let count = most.min(state.done.len());
+        out.extend(state.done.drain(..count));
+        if state.done.is_empty()
+            && (state.signalled || state.is_shared)
+            && let Some(event) = self.event.get()
         {
             event.clear();
+            state.signalled = false;
         }
         count
     }
 
     /// Waits until a completion is there, or the deadline has passed.
     pub(super) fn wait(&self, deadline: Option<Instant>) {
-        let mut done = self.done.lock();
-        while done.is_empty() {
+        let mut state = self.state.lock();
+        while state.done.is_empty() {
             match left(deadline) {
-                None => self.arrived.wait(&mut done),
+                None => self.arrived.wait(&mut state),
                 Some(Duration::ZERO) => return,
-                Some(left) => self.arrived.wait_for(&mut done, left),
+                Some(left) => self.arrived.wait_for(&mut state, left),
             }
         }
     }
@@ -71,12 +80,24 @@ impl Inbox {
             return Ok(event);
         }
         let made = Event::new().map_err(|error| Error::io("making an eventfd", error))?;
-        let done = self.done.lock();
+        let mut state = self.state.lock();
         let event = self.event.get_or_init(|| made);
-        if !done.is_empty() {
-            event.signal();
+        if !state.done.is_empty() {
+            self.signal(&mut state);
         }
         Ok(event)
+    }
+
+    /// Says that somebody else makes the event readable, too.
+    pub(super) fn share_event(&self) {
+        self.state.lock().is_shared = true;
+    }
+
+    fn signal(&self, state: &mut State) {
+        if let Some(event) = self.event.get() {
+            event.signal();
+            state.signalled = true;
+        }
     }
 }
 

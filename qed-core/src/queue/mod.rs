@@ -14,6 +14,8 @@ mod inbox;
 mod options;
 mod pool;
 mod request;
+#[allow(unsafe_code)] // Memory that the kernel reads and writes.
+mod uring;
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,6 +32,7 @@ use crate::image::Flags;
 use event::Event;
 use pool::Threads;
 use request::{Operation, Request};
+use uring::Uring;
 
 /// What queueing a request answers.
 pub type Queued = std::result::Result<(), Busy>;
@@ -39,11 +42,15 @@ trait Engine: fmt::Debug + Send {
     /// Which one it is.
     fn aio(&self) -> Aio;
 
-    /// Starts every one of `requests`, and leaves the list empty.
+    /// Prepares every one of `requests`, and leaves the list empty. A submission or a wait follows
+    /// at once.
     fn start(&mut self, requests: &mut Vec<Request>);
 
-    /// Moves completions to the caller: at most `max`, and at least `min` unless the deadline
-    /// passes first. As many are pending.
+    /// Begins what is prepared.
+    fn submit(&mut self);
+
+    /// Begins what is prepared and moves completions to the caller: at most `max`, and at least
+    /// `min` unless the deadline passes first. As many are pending.
     ///
     /// # Errors
     /// The system failed a wait; what was moved before is the caller's.
@@ -73,6 +80,7 @@ pub struct Queue {
     pending: usize,
     depth: usize,
     engine: Box<dyn Engine>,
+    fallback: Option<String>,
 }
 
 impl Queue {
@@ -83,8 +91,14 @@ impl Queue {
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a number out of range.
     pub fn new(disk: Arc<Disk>, options: &QueueOptions) -> Result<Self> {
         options.check()?;
-        let engine = Box::new(Threads::new(disk, options.workers));
-        Ok(Self { backlog: Vec::new(), pending: 0, depth: options.depth, engine })
+        let (engine, fallback) = engine(disk, options);
+        Ok(Self { backlog: Vec::new(), pending: 0, depth: options.depth, engine, fallback })
+    }
+
+    /// Why threads are at work where [`Aio::IoUring`] was asked for.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback.as_deref()
     }
 
     /// The engine at work.
@@ -167,9 +181,8 @@ impl Queue {
 
     /// Begins everything that is queued. What cannot be begun says so by its completion.
     pub fn submit(&mut self) {
-        if !self.backlog.is_empty() {
-            self.engine.start(&mut self.backlog);
-        }
+        self.start();
+        self.engine.submit();
     }
 
     /// Submits, then appends at most `max` completions to `completions` and says how many: at least
@@ -190,10 +203,10 @@ impl Queue {
         if min > max {
             return Err(Error::invalid(format!("at least {min} completions, but at most {max}")));
         }
-        self.submit();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let before = completions.len();
         let min = min.min(self.pending);
+        self.start();
         let reaped = self.engine.reap(completions, min, max, deadline);
         self.pending -= completions.len() - before;
         reaped
@@ -206,6 +219,12 @@ impl Queue {
     /// The process has no descriptor left.
     pub fn completion_fd(&mut self) -> Result<BorrowedFd<'_>> {
         Ok(self.engine.event()?.as_fd())
+    }
+
+    fn start(&mut self) {
+        if !self.backlog.is_empty() {
+            self.engine.start(&mut self.backlog);
+        }
     }
 
     fn queue(
@@ -222,4 +241,16 @@ impl Queue {
         self.backlog.push(Request { user_data, operation, flags, buffers });
         Ok(())
     }
+}
+
+/// The engine that `options` ask for, or threads and why.
+fn engine(disk: Arc<Disk>, options: &QueueOptions) -> (Box<dyn Engine>, Option<String>) {
+    let mut fallback = None;
+    if options.aio == Aio::IoUring {
+        match Uring::new(Arc::clone(&disk), options) {
+            Ok(ring) => return (Box::new(ring), None),
+            Err(error) => fallback = Some(error.to_string()),
+        }
+    }
+    (Box::new(Threads::new(disk, options.workers)), fallback)
 }

@@ -19,8 +19,16 @@ use crate::sync::{Condvar, Mutex, Rank, thread, without_signals};
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
-    threads: Vec<thread::JoinHandle<()>>,
     most: usize,
+}
+
+/// What a thread of the pool does.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// All of a request.
+    Call(Request),
+    /// The flush that a forced write owes when its data has been written.
+    Flush(Request),
 }
 
 #[derive(Debug)]
@@ -33,9 +41,10 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Jobs {
-    waiting: VecDeque<Request>,
+    waiting: VecDeque<Job>,
     /// Threads that wait for work.
     idle: usize,
+    threads: Vec<thread::JoinHandle<()>>,
     ended: bool,
 }
 
@@ -44,32 +53,38 @@ impl Pool {
     pub(super) fn new(disk: Arc<Disk>, inbox: Arc<Inbox>, most: usize) -> Self {
         let jobs = Mutex::new(Rank::Queue, Jobs::default());
         let shared = Arc::new(Shared { disk, inbox, jobs, called: Condvar::new() });
-        Self { shared, threads: Vec::new(), most }
+        Self { shared, most }
     }
 
-    /// Has `requests` done.
-    pub(super) fn push(&mut self, requests: impl IntoIterator<Item = Request>) {
-        let missing = {
-            let mut jobs = self.shared.jobs.lock();
-            jobs.waiting.extend(requests);
-            let missing = jobs.waiting.len().saturating_sub(jobs.idle);
-            if jobs.idle > 0 {
-                self.shared.called.notify_all();
-            }
-            missing.min(self.most - self.threads.len())
-        };
-        for _ in 0..missing {
+    /// Has `jobs` done.
+    pub(super) fn push(&self, new: impl IntoIterator<Item = Job>) {
+        let mut jobs = self.shared.jobs.lock();
+        jobs.waiting.extend(new);
+        if jobs.idle > 0 {
+            self.shared.called.notify_all();
+        }
+        let missing = jobs.waiting.len().saturating_sub(jobs.idle);
+        for _ in 0..missing.min(self.most - jobs.threads.len()) {
             let shared = Arc::clone(&self.shared);
             let builder = thread::Builder::new().name("qed-queue".into());
             match without_signals(|| builder.spawn(move || shared.work())) {
-                Ok(thread) => self.threads.push(thread),
+                Ok(thread) => jobs.threads.push(thread),
                 Err(_) => break,
             }
         }
-        if self.threads.is_empty() {
-            // The system has no thread to give: the owner does the work.
+        if jobs.threads.is_empty() {
+            // The system has no thread to give: the caller does the work.
+            drop(jobs);
             while self.shared.work_once() {}
         }
+    }
+}
+
+#[cfg(test)]
+impl Pool {
+    /// Threads that have been started.
+    pub(super) fn threads(&self) -> usize {
+        self.shared.jobs.lock().threads.len()
     }
 }
 
@@ -92,8 +107,11 @@ impl Shared {
 
     /// Does the next request; false where there is none.
     fn work_once(&self) -> bool {
-        let Some(request) = self.jobs.lock().waiting.pop_front() else { return false };
-        self.inbox.put(request.perform(&self.disk));
+        let Some(job) = self.jobs.lock().waiting.pop_front() else { return false };
+        self.inbox.put(match job {
+            Job::Call(request) => request.perform(&self.disk),
+            Job::Flush(request) => request.stabilise(&self.disk),
+        });
         true
     }
 }
@@ -101,9 +119,13 @@ impl Shared {
 impl Drop for Pool {
     /// What was pushed is done first.
     fn drop(&mut self) {
-        self.shared.jobs.lock().ended = true;
+        let threads = {
+            let mut jobs = self.shared.jobs.lock();
+            jobs.ended = true;
+            std::mem::take(&mut jobs.threads)
+        };
         self.shared.called.notify_all();
-        for thread in self.threads.drain(..) {
+        for thread in threads {
             // A panic in there has been reported by the panic hook.
             let _ = thread.join();
         }
@@ -130,8 +152,11 @@ impl Engine for Threads {
     }
 
     fn start(&mut self, requests: &mut Vec<Request>) {
-        self.pool.push(requests.drain(..));
+        self.pool.push(requests.drain(..).map(Job::Call));
     }
+
+    /// What is prepared has begun.
+    fn submit(&mut self) {}
 
     fn reap(
         &mut self,

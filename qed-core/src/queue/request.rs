@@ -53,8 +53,14 @@ pub(super) enum Operation {
 impl Request {
     /// Does it by a blocking call. A panic in there is the request's error.
     pub(super) fn perform(mut self, disk: &Disk) -> Completion {
-        let result = catch_unwind(AssertUnwindSafe(|| self.call(disk)));
-        self.end(result.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a call panicked"))))
+        let result = guarded(|| self.call(disk));
+        self.end(result)
+    }
+
+    /// Makes what has been written stable, as the request asks.
+    pub(super) fn stabilise(self, disk: &Disk) -> Completion {
+        let result = guarded(|| disk.flush());
+        self.end(result)
     }
 
     /// The completion that says `result`.
@@ -81,4 +87,9 @@ impl Request {
             }
         }
     }
+}
+
+fn guarded(call: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a call panicked")))
 }

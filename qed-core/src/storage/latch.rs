@@ -9,12 +9,11 @@
 //! A call that was running when the latch fell is let through, but a sync never reports success
 //! after it fell: what it covered may be what was lost.
 
-use super::{Limits, Storage, StoredExtent, WriteFlags};
+use super::{Bypass, Limits, Storage, StoredExtent, WriteFlags};
 use crate::error::LatchedMark;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, Rank};
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// A storage that refuses all changes once one of them may have been lost.
@@ -53,7 +52,7 @@ impl Latch {
     }
 
     /// Lets the latch fall because `operation` failed with `error`.
-    fn fall(&self, operation: &str, error: &io::Error) {
+    pub(super) fn fall(&self, operation: &str, error: &io::Error) {
         let mut first = self.first.lock();
         first.get_or_insert_with(|| format!("{operation}: {error}"));
         self.latched.store(true, Ordering::Release);
@@ -115,9 +114,9 @@ impl Storage for Latch {
         self.inner.disk_usage()
     }
 
-    /// None once the latch has fallen, so that whoever bypasses this storage comes back to it.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        if self.is_latched() { None } else { self.inner.descriptor() }
+    /// Once the latch has fallen, whoever bypasses this storage comes back to it to write.
+    fn bypass(&self) -> Option<Bypass<'_>> {
+        self.inner.bypass().map(|bypass| bypass.behind(self))
     }
 }
 

@@ -22,7 +22,8 @@ mod zeroing;
 
 pub use aligned::AlignedBuffer;
 pub use fault::{Call, CallKind, Fault, Held, Trigger};
-pub use file::{FileMode, FileStorage};
+pub use file::{Bypass, FileMode, FileStorage};
+pub(crate) use file::{Forcing, WritePass};
 pub use latch::Latch;
 pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
@@ -33,7 +34,6 @@ pub(crate) use zeroing::write_zeroes;
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::BorrowedFd;
 
 /// What a write carries, and how long it may take to be safe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,8 +126,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// What the operating system reports.
     fn disk_usage(&self) -> io::Result<u64>;
 
-    /// The descriptor behind this storage, where a plain file stands directly behind it.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    /// The way past these calls, where a plain file stands directly behind this storage.
+    fn bypass(&self) -> Option<Bypass<'_>> {
         None
     }
 }

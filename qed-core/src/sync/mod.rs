@@ -13,7 +13,7 @@ mod turnstile;
 pub(crate) use lanes::lane_of_thread;
 pub(crate) use rank::Rank;
 pub(crate) use signals::without_signals;
-pub(crate) use turnstile::{Passage, Turnstile};
+pub(crate) use turnstile::{Passage, PassageTicket, Turnstile};
 
 use rank::Held;
 use std::ops::{Deref, DerefMut};

@@ -34,6 +34,20 @@ pub(crate) struct Passage<'a> {
     lane: usize,
 }
 
+/// A passage as plain data: it outlives the call that entered.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct PassageTicket(usize);
+
+impl Passage<'_> {
+    /// The passage, which ends when somebody has [attached](Turnstile::attach) and dropped it.
+    pub(crate) fn detach(self) -> PassageTicket {
+        let ticket = PassageTicket(self.lane);
+        std::mem::forget(self);
+        ticket
+    }
+}
+
 impl Turnstile {
     /// One that is open.
     pub(crate) fn new() -> Self {
@@ -52,6 +66,11 @@ impl Turnstile {
         // Dropped where it is closed, the passage wakes whoever closed it and saw this count.
         let passage = Passage { turnstile: self, lane };
         (!self.closed.load(SeqCst)).then_some(passage)
+    }
+
+    /// The passage that `ticket`, of this turnstile, stands for.
+    pub(crate) fn attach(&self, ticket: PassageTicket) -> Passage<'_> {
+        Passage { turnstile: self, lane: ticket.0 }
     }
 
     /// Waits until it is open.

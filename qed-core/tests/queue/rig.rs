@@ -121,3 +121,11 @@ pub(crate) fn several(parts: &[&[u8]]) -> Buffers {
 
 /// Far longer than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(100);
+
+/// The number in an environment variable, or `default`.
+pub(crate) fn number<T: std::str::FromStr>(name: &str, default: T) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}

@@ -8,11 +8,18 @@ use crate::source::Source;
 pub(crate) struct Base<'a> {
     backing: Option<&'a dyn Source>,
     known: (u64, u64, bool),
+    /// The backing file is not asked.
+    unasked: bool,
 }
 
 impl<'a> Base<'a> {
     pub(crate) fn new(backing: Option<&'a dyn Source>) -> Self {
-        Self { backing, known: (0, 0, false) }
+        Self { backing, known: (0, 0, false), unasked: false }
+    }
+
+    /// The same, but what would have to be asked for is taken for data.
+    pub(crate) fn unasked(backing: Option<&'a dyn Source>) -> Self {
+        Self { unasked: true, ..Self::new(backing) }
     }
 
     /// Whether guest bytes `start..end` surely read as zeroes. `cheaply` forbids asking the backing
@@ -27,7 +34,7 @@ impl<'a> Base<'a> {
         while at < end {
             let (from, to, zero) = self.known;
             if !(from..to).contains(&at) {
-                if cheaply {
+                if cheaply || self.unasked {
                     return Ok(false);
                 }
                 let extent = backing.extent(at, backing.size() - at)?;

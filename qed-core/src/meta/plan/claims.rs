@@ -39,6 +39,19 @@ pub(crate) struct Claimed<'a> {
     held: Vec<Claim>,
 }
 
+/// Claims held, as plain data: they outlive the call that took them.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct ClaimTicket(Vec<Claim>);
+
+impl Claimed<'_> {
+    /// The claims, which are given up when somebody has [attached](Claims::attach) and dropped
+    /// them.
+    pub(crate) fn detach(mut self) -> ClaimTicket {
+        ClaimTicket(std::mem::take(&mut self.held))
+    }
+}
+
 impl Claims {
     pub(crate) fn new() -> Self {
         Self { queues: Mutex::new(Rank::Claims, Queues::default()), released: Condvar::new() }
@@ -59,6 +72,26 @@ impl Claims {
             claimed.held.push(claim);
         }
         claimed
+    }
+
+    /// Takes every claim of `wanted`, or none of them where that would mean to wait.
+    pub(crate) fn try_take(&self, wanted: impl IntoIterator<Item = Claim>) -> Option<Claimed<'_>> {
+        let held: Vec<Claim> = wanted.into_iter().collect();
+        let mut queues = self.queues.lock();
+        if held.iter().any(|claim| queues.lines.contains_key(claim)) {
+            return None;
+        }
+        let ticket = queues.next_ticket;
+        queues.next_ticket += 1;
+        for claim in &held {
+            queues.lines.entry(*claim).or_default().push_back(ticket);
+        }
+        Some(Claimed { claims: self, held })
+    }
+
+    /// The claims that `ticket`, of these lines, stands for.
+    pub(crate) fn attach(&self, ticket: ClaimTicket) -> Claimed<'_> {
+        Claimed { claims: self, held: ticket.0 }
     }
 }
 
@@ -138,6 +171,18 @@ mod tests {
             drop(first);
         });
         assert_eq!(*order.lock().unwrap(), ["first", "second"]);
+        assert!(claims.queues.lock().lines.is_empty());
+    }
+
+    #[test]
+    fn who_does_not_wait_takes_all_or_none() {
+        let claims = Claims::new();
+        let ticket = claims.take([Claim::Cluster(2)]).detach();
+        assert!(claims.try_take([Claim::Cluster(1), Claim::Cluster(2)]).is_none());
+        let free = claims.try_take([Claim::Cluster(1), Claim::Cluster(3)]).unwrap();
+        assert!(claims.try_take([Claim::Cluster(3)]).is_none());
+        drop((free, claims.attach(ticket)));
+        drop(claims.take([Claim::Cluster(1), Claim::Cluster(2), Claim::Cluster(3)]));
         assert!(claims.queues.lock().lines.is_empty());
     }
 }

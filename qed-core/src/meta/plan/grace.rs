@@ -41,12 +41,34 @@ pub(crate) struct Epoch(u64);
 /// A request in flight; it leaves when dropped.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    counter: &'a AtomicU64,
+    grace: &'a Grace,
+    place: Place,
+}
+
+/// Where a request is counted.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    shard: usize,
+    parity: usize,
+}
+
+/// A request in flight as plain data: it outlives the call that began it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct RequestTicket(Place);
+
+impl Request<'_> {
+    /// The request, which leaves when somebody has [attached](Grace::attach) and dropped it.
+    pub(crate) fn detach(self) -> RequestTicket {
+        let ticket = RequestTicket(self.place);
+        std::mem::forget(self);
+        ticket
+    }
 }
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
-        self.counter.fetch_sub(1, SeqCst);
+        self.grace.shards[self.place.shard].active[self.place.parity].fetch_sub(1, SeqCst);
     }
 }
 
@@ -58,17 +80,23 @@ impl Grace {
     /// A request begins; tables it reads from here on name clusters that stay its own till it
     /// leaves.
     pub(crate) fn enter(&self) -> Request<'_> {
-        let shard = &self.shards[lane_of_thread() % SHARDS];
+        let shard = lane_of_thread() % SHARDS;
         loop {
             let epoch = self.epoch.load(SeqCst);
-            let counter = &shard.active[parity(epoch)];
+            let place = Place { shard, parity: parity(epoch) };
+            let counter = &self.shards[shard].active[place.parity];
             counter.fetch_add(1, SeqCst);
             if self.epoch.load(SeqCst) == epoch {
-                return Request { counter };
+                return Request { grace: self, place };
             }
             // The epoch moved between the two looks: this count could stand for the wrong one.
             counter.fetch_sub(1, SeqCst);
         }
+    }
+
+    /// The request that `ticket`, of these epochs, stands for.
+    pub(crate) fn attach(&self, ticket: RequestTicket) -> Request<'_> {
+        Request { grace: self, place: ticket.0 }
     }
 
     /// The epoch of what has been unlinked before this call.
@@ -127,6 +155,16 @@ mod tests {
         drop(request);
         assert!(!grace.has_passed(unlinked) || grace.unlinked_now() >= Epoch(unlinked.0 + 2));
         drop(later);
+        assert!(grace.has_passed(unlinked));
+    }
+
+    #[test]
+    fn a_detached_request_is_in_flight_until_it_is_attached_and_dropped() {
+        let grace = Grace::new();
+        let ticket = grace.enter().detach();
+        let unlinked = grace.unlinked_now();
+        assert!(!grace.has_passed(unlinked));
+        std::thread::scope(|scope| scope.spawn(|| drop(grace.attach(ticket))).join().unwrap());
         assert!(grace.has_passed(unlinked));
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 pub(crate) struct ReadPlan<'a> {
     pub(crate) segments: Few<Segment>,
-    _request: Request<'a>,
+    pub(super) request: Request<'a>,
 }
 
 impl Meta {
@@ -54,7 +54,7 @@ impl Meta {
             at += segment.length;
             extend_or_push(&mut segments, segment);
         }
-        Ok(ReadPlan { segments, _request: request })
+        Ok(ReadPlan { segments, request })
     }
 
     /// The first run of one place in the `length` bytes at `offset`; it ends at a slice at the
@@ -63,14 +63,23 @@ impl Meta {
     /// # Errors
     /// As [`plan_read`](Self::plan_read).
     pub(crate) fn segment(&self, offset: u64, length: u64) -> Result<Segment> {
-        self.look(self.guest_cluster(offset), |slice| match slice {
-            Some(slice) => self.segment_in(slice, offset, length),
-            None => {
-                let span = self.geometry.l2_span();
-                let length = length.min(span - offset % span);
-                Ok(Segment { offset, length, place: Place::Backing })
-            }
-        })
+        let cluster = self.guest_cluster(offset);
+        self.look(cluster, |slice| self.segment_of(slice, offset, length))
+    }
+
+    /// The same, without reading a table: `None` where one would have to be read.
+    pub(crate) fn segment_now(&self, offset: u64, length: u64) -> Option<Result<Segment>> {
+        let cluster = self.guest_cluster(offset);
+        self.look_now(cluster, |slice| self.segment_of(slice, offset, length))
+    }
+
+    fn segment_of(&self, slice: Option<&Slice>, offset: u64, length: u64) -> Result<Segment> {
+        if let Some(slice) = slice {
+            return self.segment_in(slice, offset, length);
+        }
+        let span = self.geometry.l2_span();
+        let length = length.min(span - offset % span);
+        Ok(Segment { offset, length, place: Place::Backing })
     }
 
     fn segment_in(&self, slice: &Slice, offset: u64, length: u64) -> Result<Segment> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod base;
 pub(crate) mod claims;
+pub(crate) mod detached;
 pub(crate) mod few;
 pub(crate) mod grace;
 pub(crate) mod lookup;

@@ -52,7 +52,7 @@ impl WriteSegment {
 }
 
 #[derive(Debug)]
-struct NewEntry {
+pub(super) struct NewEntry {
     entry: usize,
     offset: FileOffset,
     /// Zeroes into fresh space: in any order with its data (C4).
@@ -62,18 +62,19 @@ struct NewEntry {
 /// A planned write of `length` bytes from where it was asked to begin.
 #[derive(Debug)]
 pub(crate) struct WritePlan<'a> {
-    meta: &'a Meta,
+    pub(super) meta: &'a Meta,
     pub(crate) segments: Few<WriteSegment>,
     pub(crate) length: u64,
-    entries: Vec<NewEntry>,
-    runs: Vec<Run>,
+    pub(super) entries: Vec<NewEntry>,
+    pub(super) runs: Vec<Run>,
     /// What of the last run no entry has taken yet.
-    left: Run,
+    pub(super) left: Run,
     /// Set when the first byte may have moved.
-    moving: bool,
-    slice: Option<Arc<Slice>>,
-    _claimed: Option<Claimed<'a>>,
-    _request: Request<'a>,
+    pub(super) moving: bool,
+    pub(super) slice: Option<Arc<Slice>>,
+    pub(super) claimed: Option<Claimed<'a>>,
+    /// Always there, but while the plan is taken apart.
+    pub(super) request: Option<Request<'a>>,
 }
 
 impl Meta {
@@ -94,19 +95,7 @@ impl Meta {
         offset: u64,
         length: u64,
     ) -> Result<WritePlan<'a>> {
-        let span = SLICE_ENTRIES as u64 * self.geometry.cluster_size();
-        let mut plan = WritePlan {
-            meta: self,
-            segments: Few::new(),
-            length: length.min(span - offset % span),
-            entries: Vec::new(),
-            runs: Vec::new(),
-            left: Run { start: FileCluster(0), count: 0, fresh: false },
-            moving: false,
-            slice: None,
-            _claimed: None,
-            _request: request,
-        };
+        let mut plan = self.empty_plan(request, offset, length);
         let first = self.guest_cluster(offset);
         let last = self.guest_cluster(offset + plan.length - 1);
         let is_mapped = !self.moving.covers(first, last)
@@ -120,10 +109,31 @@ impl Meta {
         self.begin_changes()?;
         let slice = self.slice_to_change(first)?;
         let clusters = (first.get()..=last.get()).map(Claim::Cluster);
-        plan._claimed = Some(self.claims.take(clusters));
+        plan.claimed = Some(self.claims.take(clusters));
         plan.map(offset, &slice, &mut Base::new(self.backing()))?;
         plan.slice = Some(slice);
         Ok(plan)
+    }
+
+    pub(super) fn empty_plan<'a>(
+        &'a self,
+        request: Request<'a>,
+        offset: u64,
+        length: u64,
+    ) -> WritePlan<'a> {
+        let span = SLICE_ENTRIES as u64 * self.geometry.cluster_size();
+        WritePlan {
+            meta: self,
+            segments: Few::new(),
+            length: length.min(span - offset % span),
+            entries: Vec::new(),
+            runs: Vec::new(),
+            left: Run { start: FileCluster(0), count: 0, fresh: false },
+            moving: false,
+            slice: None,
+            claimed: None,
+            request: Some(request),
+        }
     }
 }
 
@@ -172,7 +182,7 @@ impl WritePlan<'_> {
 
     /// Plans to write in place, if every cluster is mapped. Each entry is looked at once: nothing
     /// is claimed here, and another request may free a cluster at any moment.
-    fn map_in_place(&mut self, offset: u64, slice: &Slice) -> Result<bool> {
+    pub(super) fn map_in_place(&mut self, offset: u64, slice: &Slice) -> Result<bool> {
         let geometry = self.meta.geometry;
         let end = offset + self.length;
         let mut at = offset;
@@ -191,7 +201,7 @@ impl WritePlan<'_> {
     }
 
     /// Finds a place for every cluster of the plan, which has claimed them.
-    fn map(&mut self, offset: u64, slice: &Slice, base: &mut Base<'_>) -> Result<()> {
+    pub(super) fn map(&mut self, offset: u64, slice: &Slice, base: &mut Base<'_>) -> Result<()> {
         let meta = self.meta;
         let geometry = meta.geometry;
         let size = geometry.cluster_size();

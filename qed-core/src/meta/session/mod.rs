@@ -141,6 +141,12 @@ impl Meta {
         self.find_tables_once()
     }
 
+    /// Whether [`begin_write`](Self::begin_write) has nothing left to do.
+    pub(crate) fn may_write_now(&self) -> bool {
+        let trusted = self.settings.trust != Trust::Untrusted || self.has_changes();
+        !self.settings.read_only && trusted && self.session.tables_found.load(SeqCst)
+    }
+
     /// Learns where tables are, before the session's first write. Called behind the gate, or while
     /// the image is opened.
     ///

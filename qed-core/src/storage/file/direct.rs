@@ -50,9 +50,12 @@ impl Direct {
 
     /// Whether a buffer's memory may be handed to the kernel.
     fn accepts(&self, buffer: &[u8]) -> bool {
-        let address = buffer.as_ptr().addr() as u64;
-        address.is_multiple_of(self.alignment.memory)
-            && (buffer.len() as u64).is_multiple_of(self.alignment.unit)
+        self.accepts_at(buffer.as_ptr().addr() as u64, buffer.len() as u64)
+    }
+
+    /// As [`accepts`](Self::accepts), of `length` bytes at an address.
+    pub(super) fn accepts_at(&self, address: u64, length: u64) -> bool {
+        address.is_multiple_of(self.alignment.memory) && length.is_multiple_of(self.alignment.unit)
     }
 
     /// A buffer of at least `length` bytes, at most [`PIECE`].

@@ -67,6 +67,33 @@ impl Gate {
         Shared { gate: self, shards }
     }
 
+    /// As [`share`](Self::share), as plain data for [`leave_shared`](Self::leave_shared). None
+    /// where that would wait.
+    pub(super) fn try_share(&self, start: u64, end: u64) -> Option<u64> {
+        let shards = shards_of(start, end);
+        let mut entered = 0;
+        for index in 0..SHARDS {
+            let bit = 1 << index;
+            if shards & bit == 0 {
+                continue;
+            }
+            if self.members(bit).all(Shard::try_enter_shared) {
+                entered |= bit;
+            } else {
+                self.leave_shared(entered);
+                return None;
+            }
+        }
+        Some(shards)
+    }
+
+    /// Leaves what [`try_share`](Self::try_share) entered.
+    pub(super) fn leave_shared(&self, shards: u64) {
+        for shard in self.members(shards) {
+            shard.leave(false);
+        }
+    }
+
     /// Enters to read, change and write back the block at `offset`.
     pub(super) fn alone(&self, offset: u64) -> Alone<'_> {
         let index = usize::try_from(offset / REGION % SHARDS).unwrap_or(0);
@@ -106,6 +133,14 @@ impl Shard {
         }
     }
 
+    /// Enters together with others, where nobody is alone or has come before.
+    fn try_enter_shared(&self) -> bool {
+        let mut turn = self.turn.lock();
+        let free = turn.serving == turn.next && !turn.alone;
+        turn.sharers += u64::from(free);
+        free
+    }
+
     fn leave(&self, alone: bool) {
         let mut turn = self.turn.lock();
         if alone {
@@ -121,9 +156,7 @@ impl Shard {
 
 impl Drop for Shared<'_> {
     fn drop(&mut self) {
-        for shard in self.gate.members(self.shards) {
-            shard.leave(false);
-        }
+        self.gate.leave_shared(self.shards);
     }
 }
 

@@ -6,10 +6,14 @@
 //! shares with its duplicates: whoever keeps one must not rely on it.
 
 mod align;
+mod bypass;
 mod direct;
 mod gate;
 mod syncs;
 mod transfer;
+
+pub use bypass::Bypass;
+pub(crate) use bypass::{Forcing, WritePass};
 
 use super::span::{end_of, total, total_mut};
 use super::{ImageLock, Limits, Storage, StoredExtent, WriteFlags, sys};
@@ -19,7 +23,6 @@ use direct::Direct;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use syncs::Syncs;
 
@@ -251,8 +254,8 @@ impl Storage for FileStorage {
         }
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.file.as_fd())
+    fn bypass(&self) -> Option<Bypass<'_>> {
+        Some(Bypass::new(self))
     }
 }
 

@@ -42,18 +42,24 @@ impl Syncs {
     ) -> io::Result<()> {
         let number = self.begin()?;
         let done = sync();
+        self.end(number, done.as_ref().err());
+        done?;
         let mut state = self.state.lock();
-        state.running.retain(|running| *running != number);
-        self.ended.notify_all();
-        if let Err(error) = done {
-            state.failed.get_or_insert_with(|| error.to_string());
-            return Err(error);
-        }
         let later = state.next;
         while !own_errors && state.running.iter().any(|running| *running < later) {
             self.ended.wait(&mut state);
         }
         state.check()
+    }
+
+    /// Notes that sync `number` has ended, and whether it failed.
+    pub(super) fn end(&self, number: u64, failed: Option<&io::Error>) {
+        let mut state = self.state.lock();
+        state.running.retain(|running| *running != number);
+        if let Some(error) = failed {
+            state.failed.get_or_insert_with(|| error.to_string());
+        }
+        self.ended.notify_all();
     }
 
     /// Syncs begun so far.
@@ -62,7 +68,11 @@ impl Syncs {
         self.state.lock().next
     }
 
-    fn begin(&self) -> io::Result<u64> {
+    /// The number of a sync that begins now.
+    ///
+    /// # Errors
+    /// One has failed before.
+    pub(super) fn begin(&self) -> io::Result<u64> {
         let mut state = self.state.lock();
         state.check()?;
         let number = state.next;

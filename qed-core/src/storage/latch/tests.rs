@@ -95,12 +95,36 @@ fn sync_that_succeeds_after_another_failure_does_not_claim_success() {
 }
 
 #[test]
-fn descriptor_is_given_until_the_latch_falls() {
+fn a_bypass_writes_until_the_latch_falls() {
     let file = tempfile::tempfile().unwrap();
     let mode = crate::storage::FileMode { writable: true, ..Default::default() };
     let storage = crate::storage::FileStorage::new(file, mode).unwrap();
     let latch = Latch::new(Arc::new(storage));
-    assert!(latch.descriptor().is_some());
+    let bypass = latch.bypass().unwrap();
+    let before = bypass.begin_write(0, 512, false).unwrap();
+    let forced = bypass.begin_write(0, 512, true).unwrap();
     latch.fall("sync", &io::Error::other("disk on fire"));
-    assert!(latch.descriptor().is_none());
+    assert!(bypass.begin_write(0, 512, false).is_none());
+    bypass.end_write(before, None).unwrap();
+    let error = bypass.end_write(forced, None).unwrap_err();
+    assert_eq!(Error::io("x", error).kind(), ErrorKind::Latched);
+}
+
+#[test]
+fn a_forced_write_that_fails_past_the_latch_makes_it_fall() {
+    let file = tempfile::tempfile().unwrap();
+    let mode = crate::storage::FileMode { writable: true, ..Default::default() };
+    let storage = crate::storage::FileStorage::new(file, mode).unwrap();
+    let latch = Latch::new(Arc::new(storage));
+    let bypass = latch.bypass().unwrap();
+    let broken = io::Error::from_raw_os_error(libc::EIO);
+    let plain = bypass.begin_write(0, 512, false).unwrap();
+    bypass.end_write(plain, Some(&broken)).unwrap();
+    assert!(!latch.is_latched());
+    let forced = bypass.begin_write(0, 512, true).unwrap();
+    assert!(bypass.end_write(forced, Some(&broken)).is_err());
+    assert!(latch.is_latched());
+    // Also a sync of the file behind the latch remembers it.
+    let error = latch.inner.sync().unwrap_err();
+    assert!(error.to_string().starts_with("an earlier sync of this file failed"), "{error}");
 }

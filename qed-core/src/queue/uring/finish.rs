@@ -1,0 +1,98 @@
+//! The end of a request in the ring: its completions are taken out, it is published or dropped,
+//! and answered.
+
+use super::flight::{Flight, Outcome};
+use super::{Shared, Table};
+use crate::error::Result;
+use crate::image::Forced;
+use crate::queue::pool::Job;
+use crate::queue::request::{Completion, Operation};
+
+impl Table {
+    /// Takes completions out of the ring until `most` requests are done, and adds those to
+    /// `finished`.
+    pub(super) fn harvest(&mut self, most: usize, finished: &mut Vec<Flight>) {
+        if most == 0 {
+            return;
+        }
+        let enough = finished.len().saturating_add(most);
+        let Self { flights, results, .. } = self;
+        results.harvest(|tag, result| {
+            finished.extend(flights.done(tag, result));
+            finished.len() < enough
+        });
+    }
+}
+
+impl Shared {
+    /// Whether completions wait in the ring.
+    pub(super) fn has_completions(&self) -> bool {
+        !self.table.lock().results.is_empty()
+    }
+
+    /// Ends a request whose last piece is done, and answers it; None where a flush does so later.
+    pub(super) fn finish(&self, flight: Flight) -> Option<Completion> {
+        let Flight { mut request, mut begun, outcome, .. } = flight;
+        let disk = &*self.disk;
+        let failed = match &outcome {
+            Outcome::Failed(error) => Some(error),
+            Outcome::Moved | Outcome::Again => None,
+        };
+        let landed = disk.landed(&mut begun, failed);
+        let (offset, is_write) = match request.operation {
+            Operation::Write { offset } => (offset, true),
+            Operation::Read { offset } => (offset, false),
+            _ => (0, false),
+        };
+        let doing = if is_write { "writing data" } else { "reading data" };
+        let moved: Result<()> = match outcome {
+            Outcome::Failed(error) => Err(disk.failed(doing, offset, error)),
+            Outcome::Moved => landed.map_err(|error| disk.failed(doing, offset, error)),
+            Outcome::Again if is_write => disk.move_write(&begun, &request.buffers.slices()),
+            Outcome::Again => disk.move_read(&begun, &mut request.buffers.slices_mut()),
+        };
+        let owes_flush = begun.forced() == Forced::ByFlush && moved.is_ok();
+        disk.end(begun, moved.is_ok());
+        if owes_flush {
+            self.table.lock().outside += 1;
+            self.pool.push([Job::Flush(request)]);
+            return None;
+        }
+        Some(request.end(moved))
+    }
+
+    /// Ends requests that were counted as answered by way of the inbox, and puts the answers there.
+    pub(super) fn deliver(&self, finished: &mut Vec<Flight>) {
+        for flight in finished.drain(..) {
+            match self.finish(flight) {
+                Some(completion) => self.inbox.put(completion),
+                // It was counted again.
+                None => self.table.lock().outside -= 1,
+            }
+        }
+    }
+
+    /// Moves what is done from the ring to the inbox.
+    pub(super) fn divert(&self) {
+        let mut finished = Vec::new();
+        {
+            let mut table = self.table.lock();
+            table.harvest(usize::MAX, &mut finished);
+            table.outside += finished.len();
+        }
+        self.deliver(&mut finished);
+    }
+
+    /// Has calls do what the kernel will not: the entries with these tags.
+    pub(super) fn give_up(&self, tags: &[u64]) {
+        let mut finished = Vec::new();
+        {
+            let mut table = self.table.lock();
+            for tag in tags {
+                finished.extend(table.flights.done(*tag, -libc::ECANCELED));
+            }
+            table.outside += finished.len();
+        }
+        self.deliver(&mut finished);
+    }
+}

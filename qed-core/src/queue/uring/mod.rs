@@ -1,0 +1,347 @@
+//! io_uring: the ring's owner plans and submits, the kernel moves data, and no thread is passed.
+//!
+//! What needs no waiting and no I/O to be planned goes to the ring; all else goes to the queue's
+//! [`Pool`] and comes back through its [`Inbox`]. A request is ended (published, its claims and
+//! its place among the epochs given up) by whoever takes its completion out of the ring: the owner
+//! in [`reap`](Engine::reap), or the [`watch`] where the owner stays away. One of the two at a
+//! time holds the lock of [`Table`], under which entries go in and completions come out.
+
+mod finish;
+mod flight;
+mod ring;
+mod watch;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::event::{Event, wait_readable};
+use super::inbox::{Inbox, left};
+use super::options::{Aio, QueueOptions};
+use super::pool::{Job, Pool};
+use super::request::{Completion, Operation, Request};
+use super::{Engine, RawPart};
+use crate::chain::{Begun, Disk, FileKey};
+use crate::error::{Error, Result};
+use crate::image::Flags;
+use crate::sync::{Condvar, Mutex, Rank, thread};
+use flight::{Flight, Flights};
+use io_uring::squeue;
+use ring::{Entries, Results, ring};
+
+#[derive(Debug)]
+pub(super) struct Uring {
+    entries: Entries,
+    shared: Arc<Shared>,
+    watcher: Option<thread::JoinHandle<()>>,
+    /// What is registered with the ring.
+    file: FileKey,
+    /// Tags of entries that the kernel may not have taken yet, oldest first.
+    pushed: Vec<u64>,
+    /// The kernel takes no entries any more: the pool does everything.
+    broken: bool,
+    event_is_registered: bool,
+    scratch: Scratch,
+}
+
+/// Lists that are made and emptied in every call.
+#[derive(Debug, Default)]
+struct Scratch {
+    parts: Vec<RawPart>,
+    jobs: Vec<Job>,
+    ready: Vec<Flight>,
+    entries: Vec<squeue::Entry>,
+    finished: Vec<Flight>,
+}
+
+/// What the owner and the watch share.
+#[derive(Debug)]
+struct Shared {
+    disk: Arc<Disk>,
+    inbox: Arc<Inbox>,
+    pool: Pool,
+    table: Mutex<Table>,
+    /// The watch has something to do.
+    called: Condvar,
+}
+
+#[derive(Debug)]
+struct Table {
+    results: Results,
+    flights: Flights,
+    /// Requests that are answered by way of the inbox.
+    outside: usize,
+    /// The owner waits for completions, and takes them out itself.
+    owner_waits: bool,
+    /// How often the owner has taken completions out.
+    looks: u64,
+    /// The watch waits to be called.
+    watch_sleeps: bool,
+    ended: bool,
+}
+
+impl Uring {
+    /// The engine for `disk`.
+    ///
+    /// # Errors
+    /// The system refuses io_uring, or the disk's requests cannot go past its storage.
+    pub(super) fn new(disk: Arc<Disk>, options: &QueueOptions) -> io::Result<Self> {
+        let (entries, results) = ring(options.depth)?;
+        let mut registered = Ok(());
+        let file = disk.straight_file(|file| {
+            registered = entries.register_file(file);
+            Ok(())
+        });
+        registered?;
+        let none = "no plain file stands directly behind the disk";
+        let file = file.ok_or_else(|| io::Error::other(none))?;
+        let inbox = Arc::new(Inbox::new());
+        inbox.event().map_err(io::Error::other)?;
+        let pool = Pool::new(Arc::clone(&disk), Arc::clone(&inbox), options.workers);
+        let table = Table {
+            results,
+            flights: Flights::new(options.depth),
+            outside: 0,
+            owner_waits: false,
+            looks: 0,
+            watch_sleeps: false,
+            ended: false,
+        };
+        let table = Mutex::new(Rank::Queue, table);
+        let shared = Arc::new(Shared { disk, inbox, pool, table, called: Condvar::new() });
+        let watcher = Some(watch::start(&shared)?);
+        Ok(Self {
+            entries,
+            shared,
+            watcher,
+            file,
+            pushed: Vec::new(),
+            broken: false,
+            event_is_registered: false,
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// Begins a request whose data the ring can move; None where it cannot.
+    fn begin(&mut self, request: &mut Request) -> Option<Begun> {
+        let length = request.buffers.len();
+        let parts = &mut self.scratch.parts;
+        parts.clear();
+        request.buffers.raw_parts(parts);
+        if self.broken || !(1..=LONGEST).contains(&length) || parts.len() > MOST_PARTS {
+            return None;
+        }
+        let disk = &*self.shared.disk;
+        if !disk.has_file(&self.file) {
+            // The disk runs on another file now. No request is in the ring: each would hold its
+            // passage through the disk as it was.
+            self.file = disk.straight_file(|file| self.entries.replace_file(file))?;
+        }
+        let memory = &mut parts.iter().map(|part| (part.start.addr(), part.length));
+        let (file, flags) = (&self.file, request.flags);
+        match request.operation {
+            Operation::Read { offset } if flags == Flags::NONE => {
+                disk.begin_read(file, offset, length, memory)
+            }
+            Operation::Write { offset } => disk.begin_write(file, offset, length, flags, memory),
+            _ => None,
+        }
+    }
+
+    /// Gives entries to the ring, and to the kernel where the ring is full.
+    fn push(&mut self) {
+        let mut entries = std::mem::take(&mut self.scratch.entries);
+        for entry in entries.drain(..) {
+            // SAFETY: what the entry names belongs to a flight, which keeps it, and keeps everybody
+            // else from it, until its last result has been taken out.
+            while !self.broken && !unsafe { self.entries.push(&entry) } {
+                self.enter(0, None);
+            }
+            match self.broken {
+                true => self.shared.give_up(&[entry.get_user_data()]),
+                false => self.pushed.push(entry.get_user_data()),
+            }
+        }
+        self.scratch.entries = entries;
+    }
+
+    /// Hands entries to the kernel and waits for `want` completions, at most as long as `timeout`
+    /// says; a signal ends the wait early.
+    fn enter(&mut self, want: usize, timeout: Option<Duration>) {
+        for _ in 0..MOST_TRIES {
+            let Err(error) = self.entries.enter(want, timeout) else { return };
+            match error.raw_os_error() {
+                Some(libc::ETIME | libc::EINTR) => return,
+                // No memory at the moment, or too many completions that nobody has taken out.
+                Some(libc::EAGAIN | libc::EBUSY) => {
+                    self.shared.divert();
+                    thread::yield_now();
+                }
+                _ => break,
+            }
+        }
+        // What the kernel has not taken it never will: calls do it.
+        self.broken = true;
+        let left = self.entries.unsubmitted();
+        let taken = self.pushed.len().saturating_sub(left);
+        self.shared.give_up(&self.pushed[taken..]);
+        self.pushed.clear();
+    }
+
+    /// Waits until about `need` more completions can be fetched, or the deadline has passed. Hands
+    /// the kernel what has been prepared, by the same call where that does it.
+    fn wait(&mut self, need: usize, deadline: Option<Instant>) -> Result<()> {
+        let (in_ring, outside) = {
+            let mut table = self.shared.table.lock();
+            table.owner_waits = true;
+            (table.flights.count(), table.outside)
+        };
+        let mut waited = Ok(());
+        if outside == 0 && !self.broken {
+            self.enter(need.min(in_ring), left(deadline));
+        } else {
+            self.submit();
+            // The event was made when the engine was.
+            let event = self.shared.inbox.event()?;
+            let either = [self.entries.as_fd(), event.as_fd()];
+            waited = wait_readable(&either, left(deadline)).map(drop);
+        }
+        self.shared.table.lock().owner_waits = false;
+        waited.map_err(|error| Error::io("waiting for completions", error))
+    }
+
+    /// Takes at most `most` completions from the inbox and the ring.
+    fn collect(&mut self, completions: &mut Vec<Completion>, most: usize) {
+        // The inbox first: emptied, it clears the event, which the ring may share.
+        let taken = self.shared.inbox.take(completions, most);
+        let finished = &mut self.scratch.finished;
+        {
+            let mut table = self.shared.table.lock();
+            table.outside -= taken;
+            table.looks += 1;
+            table.harvest(most - taken, finished);
+        }
+        for flight in finished.drain(..) {
+            completions.extend(self.shared.finish(flight));
+        }
+    }
+}
+
+impl Engine for Uring {
+    fn aio(&self) -> Aio {
+        Aio::IoUring
+    }
+
+    fn start(&mut self, requests: &mut Vec<Request>) {
+        for mut request in requests.drain(..) {
+            match self.begin(&mut request) {
+                Some(begun) => self.scratch.ready.push(Flight::new(request, begun)),
+                None => self.scratch.jobs.push(Job::Call(request)),
+            }
+        }
+        let left = self.entries.unsubmitted();
+        self.pushed.drain(..self.pushed.len().saturating_sub(left));
+        let Scratch { jobs, ready, entries, finished, .. } = &mut self.scratch;
+        {
+            let mut table = self.shared.table.lock();
+            table.outside += jobs.len();
+            for flight in ready.drain(..) {
+                finished.extend(table.flights.place(flight, &mut |entry| entries.push(entry)));
+            }
+            table.outside += finished.len();
+            if table.watch_sleeps && table.flights.count() > 0 {
+                self.shared.called.notify_one();
+            }
+        }
+        if !jobs.is_empty() {
+            self.shared.pool.push(jobs.drain(..));
+        }
+        self.shared.deliver(finished);
+        self.push();
+    }
+
+    fn submit(&mut self) {
+        if !self.broken && self.entries.has_work() {
+            self.enter(0, None);
+        }
+    }
+
+    fn reap(
+        &mut self,
+        completions: &mut Vec<Completion>,
+        min: usize,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> Result<usize> {
+        let before = completions.len();
+        let mut expired = false;
+        if min == 0 {
+            self.submit();
+        }
+        loop {
+            let count = completions.len() - before;
+            self.collect(completions, max - count);
+            let count = completions.len() - before;
+            if count >= min || expired {
+                break;
+            }
+            self.wait(min - count, deadline)?;
+            expired = left(deadline).is_some_and(|left| left.is_zero());
+        }
+        // What was prepared, where enough was there without a wait.
+        self.submit();
+        if self.event_is_registered && self.shared.has_completions() {
+            self.shared.inbox.event()?.signal();
+        }
+        Ok(completions.len() - before)
+    }
+
+    fn event(&mut self) -> Result<&Event> {
+        let event = self.shared.inbox.event()?;
+        if !self.event_is_registered {
+            let registered = self.entries.register_event(event.as_fd());
+            registered.map_err(|error| Error::io("registering an eventfd", error))?;
+            self.shared.inbox.share_event();
+            self.event_is_registered = true;
+            if self.shared.has_completions() {
+                event.signal();
+            }
+        }
+        Ok(event)
+    }
+}
+
+impl Drop for Uring {
+    /// What was submitted is ended first.
+    fn drop(&mut self) {
+        let mut forgotten = Vec::new();
+        loop {
+            self.collect(&mut forgotten, usize::MAX);
+            forgotten.clear();
+            if self.shared.table.lock().flights.count() == 0 {
+                break;
+            }
+            // However the wait ends, the next look tells.
+            let _ = self.wait(1, None);
+        }
+        self.shared.table.lock().ended = true;
+        self.shared.called.notify_one();
+        if let Some(watcher) = self.watcher.take() {
+            // A panic in there has been reported by the panic hook.
+            let _ = watcher.join();
+        }
+        // Now, not when the kernel has torn the ring down: the file may be locked.
+        self.entries.unregister_file();
+    }
+}
+
+/// The longest request that goes to the ring: an entry's result has 31 bits.
+const LONGEST: u64 = 1 << 30;
+/// The most parts of a request that goes to the ring: a system call takes 1024.
+const MOST_PARTS: usize = 512;
+/// How often the kernel is asked again when it has no room at the moment.
+const MOST_TRIES: usize = 1000;
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests;

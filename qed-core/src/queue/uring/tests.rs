@@ -1,0 +1,159 @@
+//! What goes to the ring and what does not. Method: an engine of its own, whose table and pool are
+//! looked into between a submission and the fetch.
+
+#![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
+
+use super::*;
+use crate::chain::OpenOptions;
+use crate::image::CacheMode;
+use crate::ops::{CreateOptions, create};
+use crate::queue::buffers::Buffers;
+use crate::source::Format;
+use crate::storage::AlignedBuffer;
+
+const CLUSTER: u64 = 4096;
+
+/// An image whose first table is there and whose first 64 clusters are mapped.
+fn disk(folder: &tempfile::TempDir, format: Format, cache: CacheMode) -> Arc<Disk> {
+    let path = folder.path().join("disk");
+    let spec = CreateOptions {
+        format,
+        size: Some(4 << 20),
+        cluster_size: (format == Format::Qed).then_some(CLUSTER),
+        ..CreateOptions::default()
+    };
+    create(&path, &spec).unwrap();
+    let mut options = OpenOptions { format, ..OpenOptions::default() };
+    options.image.cache = cache;
+    let disk = Disk::open(&path, &options).unwrap();
+    disk.pwrite(&[1; 64 * 4096], 0, Flags::NONE).unwrap();
+    disk.flush().unwrap();
+    Arc::new(disk)
+}
+
+fn engine(disk: &Arc<Disk>) -> Option<Uring> {
+    let made = Uring::new(Arc::clone(disk), &QueueOptions::default());
+    match made {
+        Ok(engine) => Some(engine),
+        Err(error) => {
+            println!("skipped: no io_uring here: {error}");
+            assert!(std::env::var_os("CI").is_none(), "and CI has to have it");
+            None
+        }
+    }
+}
+
+fn aligned(length: usize) -> Buffers {
+    AlignedBuffer::new(length).into()
+}
+
+fn request(operation: Operation, flags: Flags, buffers: Buffers) -> Request {
+    Request { user_data: 0, operation, flags, buffers }
+}
+
+/// How many of `requests` go to the ring, and the completions of all.
+fn run(engine: &mut Uring, mut requests: Vec<Request>) -> (usize, Vec<Completion>) {
+    let count = requests.len();
+    engine.start(&mut requests);
+    let in_ring = engine.shared.table.lock().flights.count();
+    engine.submit();
+    let mut completions = Vec::new();
+    assert_eq!(engine.reap(&mut completions, count, count, None).unwrap(), count);
+    for done in &completions {
+        assert!(done.result.is_ok(), "{:?}", done.result);
+    }
+    (in_ring, completions)
+}
+
+#[test]
+fn what_needs_no_waiting_goes_to_the_ring() {
+    let read = |offset| request(Operation::Read { offset }, Flags::NONE, aligned(8192));
+    let write = |offset| request(Operation::Write { offset }, Flags::NONE, aligned(8192));
+    for cache in [CacheMode::Writeback, CacheMode::None] {
+        for format in [Format::Qed, Format::Raw] {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = disk(&folder, format, cache);
+            let Some(mut engine) = engine(&disk) else { return };
+            let mapped = (0..8).map(|number| read(number * CLUSTER));
+            assert_eq!(run(&mut engine, mapped.collect()).0, 8, "{format:?} {cache:?}");
+            let in_place = (0..8).map(|number| write(2 * number * CLUSTER));
+            assert_eq!(run(&mut engine, in_place.collect()).0, 8);
+            // Half of it mapped; and, where they have clusters, into new ones.
+            let new = (0..8).map(|number| write((63 + 2 * number) * CLUSTER));
+            assert_eq!(run(&mut engine, new.collect()).0, 8);
+            let unmapped = (200..208).map(|number| read(number * CLUSTER));
+            let (in_ring, zeroes) = run(&mut engine, unmapped.collect());
+            assert_eq!(in_ring, if format == Format::Raw { 8 } else { 0 });
+            assert!(zeroes.iter().all(|done| done.buffers.parts()[0].iter().all(|b| *b == 0)));
+            assert_eq!(engine.shared.pool.threads(), 0, "no thread was needed");
+        }
+    }
+}
+
+#[test]
+fn what_would_wait_goes_to_the_pool() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(&folder, Format::Qed, CacheMode::None);
+    let Some(mut engine) = engine(&disk) else { return };
+    let unaligned = vec![0; 4097];
+    let requests = vec![
+        request(Operation::Flush, Flags::NONE, Buffers::none()),
+        request(Operation::Discard { offset: 0, length: CLUSTER }, Flags::NONE, Buffers::none()),
+        request(Operation::Zeroes { offset: 0, length: CLUSTER }, Flags::NONE, Buffers::none()),
+        request(Operation::Read { offset: 1 }, Flags::NONE, unaligned.clone().into()),
+        request(Operation::Write { offset: 1 }, Flags::NONE, unaligned.into()),
+    ];
+    assert_eq!(run(&mut engine, requests).0, 0);
+    // A session that has changed nothing passes its gate in the pool first.
+    drop(engine);
+    Arc::into_inner(disk).unwrap().close().unwrap();
+    let mut options = OpenOptions { format: Format::Qed, ..OpenOptions::default() };
+    options.image.cache = CacheMode::None;
+    let disk = Arc::new(Disk::open(folder.path().join("disk"), &options).unwrap());
+    let mut engine = Uring::new(Arc::clone(&disk), &QueueOptions::default()).unwrap();
+    let read = || request(Operation::Read { offset: CLUSTER }, Flags::NONE, aligned(4096));
+    let new = || request(Operation::Write { offset: 512 * CLUSTER }, Flags::NONE, aligned(4096));
+    assert_eq!(run(&mut engine, vec![read()]).0, 0, "the table is cold");
+    assert_eq!(run(&mut engine, vec![read()]).0, 1, "and now it is not");
+    assert_eq!(run(&mut engine, vec![new()]).0, 0, "the first change");
+}
+
+#[test]
+fn forced_writes_in_place_are_made_stable_by_the_ring() {
+    let write = |offset| request(Operation::Write { offset }, Flags::FUA, aligned(4096));
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(&folder, Format::Qed, CacheMode::None);
+    let Some(mut engine) = engine(&disk) else { return };
+    assert_eq!(run(&mut engine, vec![write(0), write(CLUSTER)]).0, 2);
+    assert_eq!(engine.shared.pool.threads(), 0);
+    // Into a new cluster: the data by the ring, the flush by the pool.
+    assert_eq!(run(&mut engine, vec![write(100 * CLUSTER)]).0, 1);
+    assert_eq!(engine.shared.pool.threads(), 1);
+    assert_eq!(engine.shared.table.lock().outside, 0);
+}
+
+#[test]
+fn a_request_the_kernel_gives_back_is_done_by_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(&folder, Format::Qed, CacheMode::Writeback);
+    let Some(mut engine) = engine(&disk) else { return };
+    let offsets = [0, 70 * CLUSTER, 2 * CLUSTER];
+    let write = |offset| request(Operation::Write { offset }, Flags::NONE, vec![7; 5000].into());
+    let mut requests: Vec<_> = offsets.into_iter().map(write).collect();
+    engine.start(&mut requests);
+    // As where the system takes entries no more: what it has not taken, calls do.
+    engine.broken = true;
+    let tags = std::mem::take(&mut engine.pushed);
+    assert_eq!(tags.len(), 3);
+    engine.shared.give_up(&tags);
+    let mut completions = Vec::new();
+    assert_eq!(engine.reap(&mut completions, 3, 3, None).unwrap(), 3);
+    assert!(completions.iter().all(|done| done.result.is_ok()));
+    for offset in offsets {
+        let mut content = [0; 5000];
+        disk.pread(&mut content, offset).unwrap();
+        assert_eq!(content, [7; 5000]);
+    }
+    let read = request(Operation::Read { offset: 0 }, Flags::NONE, vec![0; 10].into());
+    assert_eq!(run(&mut engine, vec![read]).0, 0, "from now on the pool");
+}
