@@ -1,7 +1,7 @@
 //! Committing an overlay: what it holds goes into a backing file, and it is emptied.
 //!
 //! A crash at any point leaves a chain that reads the same. Until the base is stable nothing of the
-//! overlay changes, and it hides what has come into the base half. Then the overlay's entries may go
+//! overlay changes, and it hides what has come into the base half. Then the overlay's entries go,
 //! in any order, for what shows in their place is the same (`docs/crash-consistency.md`). A commit
 //! that fails or is cancelled is done again from the start.
 
