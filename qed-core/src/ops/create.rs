@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{DEFAULT_CLUSTER_SIZE, DEFAULT_TABLE_SIZE, Geometry};
 use crate::image::{CacheMode, read_header};
 use crate::source::Format;
-use crate::storage::{FileStorage, ImageLock, Storage};
+use crate::storage::{FileMode, FileStorage, ImageLock, Storage};
 
 /// What a new disk is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,9 @@ pub struct CreateOptions {
 }
 
 /// Creates an image at `path`. It appears there whole; on failure nothing does, and a file that was
-/// to be replaced stays.
+/// to be replaced stays. When this returns, image and name are stable, unless the cache mode is
+/// [`CacheMode::Unsafe`]: that takes two syncs, of the file before it is named and of its
+/// directory.
 ///
 /// With [`CreateOptions::overwrite`] a symbolic link is followed, and the file it leads to is
 /// replaced by a new one with the same owner and permissions.
@@ -95,7 +97,9 @@ fn begin<'a>(path: &Path, place: &'a Place, options: &CreateOptions) -> Result<T
     check_not_its_own_backing(path, place.id()?, options)?;
     let spec = Shape::of(options)?.plan(Some(directory_of(path)), options)?;
     let temporary = place.temporary()?;
-    format_file(temporary.file(), &spec, options)?;
+    // Nothing has a name that anybody knows: one sync before it gets one is enough.
+    let mode = FileMode { ignore_sync: true, ..file_mode(options.cache, true) };
+    format_file(temporary.file(), &spec, mode)?;
     Ok(temporary)
 }
 
@@ -117,16 +121,16 @@ pub fn create_file(file: &File, options: &CreateOptions) -> Result<()> {
         let message = "the file is not empty; overwrite=on would replace its content";
         return Err(Error::new(ErrorKind::AlreadyExists, message));
     }
-    format_file(file, &spec, options).inspect_err(|_| {
+    format_file(file, &spec, file_mode(options.cache, true)).inspect_err(|_| {
         // The first error is the one that counts.
         let _ = file.set_len(0);
     })
 }
 
-fn format_file(file: &File, spec: &Spec, options: &CreateOptions) -> Result<()> {
+fn format_file(file: &File, spec: &Spec, mode: FileMode) -> Result<()> {
     let copy = file.try_clone().map_err(|error| Error::io("duplicating a descriptor", error))?;
-    let storage = FileStorage::new(copy, file_mode(options.cache, true))
-        .map_err(|error| Error::io("opening the new image", error))?;
+    let storage =
+        FileStorage::new(copy, mode).map_err(|error| Error::io("opening the new image", error))?;
     match spec {
         Spec::Qed(spec) => format_storage(&storage, spec),
         Spec::Qcow2(spec) => format_qcow2(&storage, spec),

@@ -55,7 +55,10 @@ impl Meta {
     }
 
     /// Fails once a sync or a metadata write has failed (C17), also where nothing is left to write.
-    fn check_latch(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Latched`](crate::ErrorKind::Latched).
+    pub(crate) fn check_latch(&self) -> Result<()> {
         let checked = self.latch.as_ref().map_or(Ok(()), |latch| latch.check());
         checked.map_err(|error| Error::io("flushing the image", error))
     }

@@ -75,6 +75,11 @@ impl Meta {
         self.session.changing.load(SeqCst)
     }
 
+    /// Whether the session may have written anything.
+    pub(crate) fn has_written(&self) -> bool {
+        self.session.tables_found.load(SeqCst)
+    }
+
     /// Passes the gate before a change of tables.
     ///
     /// # Errors

@@ -193,7 +193,11 @@ impl Space {
         if end <= self.durable.load(SeqCst) || self.rules.breaks(Rule::LengthIsData) {
             return true;
         }
-        let mut state = self.state.lock();
+        end <= self.durable_length(&mut self.state.lock(), clock)
+    }
+
+    /// The least length, in bytes, that may be on disk by what syncs have covered so far.
+    fn durable_length(&self, state: &mut State, clock: &Clock) -> u64 {
         state.lengths.retain(|(length, stamp)| {
             let covered = clock.covers(*stamp);
             if covered {
@@ -201,7 +205,7 @@ impl Space {
             }
             !covered
         });
-        end <= self.durable.load(SeqCst)
+        self.durable.load(SeqCst)
     }
 
     /// Whether [`extend_ahead`](Self::extend_ahead) has something to do.
@@ -209,7 +213,9 @@ impl Space {
         self.short.load(SeqCst)
     }
 
-    /// Grows the file ahead of need, where less than half a step is left, and makes that durable.
+    /// Grows the file ahead of need, where less than half a step is left. Makes that durable where
+    /// clusters past the durable length are about to be handed out: a guest that flushes has, as a
+    /// rule, done so by then.
     ///
     /// # Errors
     /// What extending or syncing reports.
@@ -228,11 +234,22 @@ impl Space {
                 self.extend_by_step(&growing, extended + 1, clock)?;
             }
         }
-        if self.is_durable(self.usable(), clock) { Ok(()) } else { clock.sync_now() }
+        let nears_end = self.nears_end(&mut self.state.lock(), clock);
+        if nears_end { clock.sync_now() } else { Ok(()) }
     }
 
     fn runs_short(&self, end: u64, extended: u64) -> bool {
         (extended - end) * self.geometry.cluster_size() < self.step(extended) / 2
+    }
+
+    /// Whether the frontier is within a quarter of a step of the durable length, and a sync would
+    /// move that on.
+    fn nears_end(&self, state: &mut State, clock: &Clock) -> bool {
+        let size = self.geometry.cluster_size();
+        let near = state.end * size + self.step(state.extended) / 4;
+        near > self.durable.load(SeqCst)
+            && near > self.durable_length(state, clock)
+            && !state.lengths.is_empty()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -247,7 +264,8 @@ impl Space {
                 if needed <= state.extended {
                     let start = FileCluster(state.end);
                     state.end = needed;
-                    if self.runs_short(state.end, state.extended) || !state.lengths.is_empty() {
+                    let (end, extended) = (state.end, state.extended);
+                    if self.runs_short(end, extended) || self.nears_end(&mut state, clock) {
                         self.short.store(true, SeqCst);
                     }
                     let fresh = self.storage.limits().zeroes_new_space
@@ -303,12 +321,11 @@ impl Space {
         Ok(clusters)
     }
 
-    /// Bytes to extend by: a sixteenth of the file, from 1 to 64 MiB, and at first no more than the
-    /// session has grown the file already, so that a session that crashes early leaves little.
+    /// Bytes to extend by: as much as the session has grown the file already, from 1 to 64 MiB. So
+    /// a session that crashes early leaves little, and one that grows the file long seldom does it.
     fn step(&self, extended: u64) -> u64 {
-        let bytes = |clusters: u64| clusters.saturating_mul(self.geometry.cluster_size());
-        let most = (bytes(extended) / 16).clamp(MIN_STEP, MAX_STEP);
-        bytes(extended.saturating_sub(self.length_at_open)).clamp(MIN_STEP, most)
+        let grown = extended.saturating_sub(self.length_at_open);
+        grown.saturating_mul(self.geometry.cluster_size()).clamp(MIN_STEP, MAX_STEP)
     }
 
     fn full(&self) -> Error {

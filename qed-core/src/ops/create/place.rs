@@ -117,12 +117,17 @@ impl Temporary<'_> {
         &self.file
     }
 
-    /// Renames the file to its final name, and makes that stable unless `stable` is false.
+    /// Renames the file to its final name: with `stable`, what it holds is stable before that, and
+    /// its name after.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] where somebody was faster; what the operating system reports.
     pub(super) fn put(mut self, stable: bool) -> Result<()> {
         let to = &self.place.path;
+        if stable {
+            let synced = self.file.sync_data();
+            synced.map_err(|error| Error::io("syncing the new image", error))?;
+        }
         if self.place.replaced.is_some() {
             fs::rename(&self.path, to).map_err(failed)?;
             self.placed = true;
