@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -80,6 +80,7 @@ const SOURCES: [&str; 11] = [
     "report.rs",
     "probe.rs",
     "convert.rs",
+    "reshape.rs",
 ];
 
 const INCLUDES: [&str; 4] = ["stdbool.h", "stddef.h", "stdint.h", "sys/uio.h"];
@@ -103,8 +104,8 @@ const PREAMBLE: &str = r#"/*
  * Flags      uint32_t; an unknown bit is -EINVAL.
  * Threads    Each function says who may call it. No callback runs under a lock. An image that is
  *            changed has a thread of its own, "qed-background", from the first change to
- *            qed_image_close, and qed_convert and qed_compare have theirs while they run; they
- *            take no signals. The library installs no signal handlers.
+ *            qed_image_close, and the long calls (qed_convert, qed_compare, qed_commit,
+ *            qed_rebase) have theirs while they run; they take no signals. The library installs no signal handlers.
  * fork       A child is refused its parent's images (-EINVAL), and may open its own. Options and
  *            reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.

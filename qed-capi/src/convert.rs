@@ -105,7 +105,12 @@ pub unsafe extern "C" fn qed_compare(
     })
 }
 
-fn tell(progress: qed_progress, user_data: *mut c_void, done: u64, total: u64) -> ControlFlow<()> {
+pub(crate) fn tell(
+    progress: qed_progress,
+    user_data: *mut c_void,
+    done: u64,
+    total: u64,
+) -> ControlFlow<()> {
     let Some(progress) = progress else { return ControlFlow::Continue(()) };
     // SAFETY: the header's contract: a function of this type that returns.
     let answer = unsafe { progress(user_data, done, total) };

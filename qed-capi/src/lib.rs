@@ -24,5 +24,6 @@ pub mod io;
 pub mod options;
 pub mod probe;
 pub mod report;
+pub mod reshape;
 pub mod status;
 pub mod version;

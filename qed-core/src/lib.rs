@@ -35,7 +35,9 @@ pub use ops::{
     CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
     check_storage_with, check_with, undo_repair, undo_repair_file,
 };
-pub use ops::{CommitOptions, RebaseOptions, commit, commit_disks, rebase, rebase_disk};
+pub use ops::{
+    CommitOptions, CommitPlan, RebaseOptions, RebasePlan, commit, commit_disks, rebase, rebase_disk,
+};
 pub use ops::{
     CompactOptions, CompactReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan,
     ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS,

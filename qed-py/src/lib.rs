@@ -24,6 +24,7 @@ mod layer;
 mod layout;
 mod options;
 mod progress;
+mod reshape;
 mod results;
 
 use pyo3::prelude::*;
@@ -61,6 +62,9 @@ mod _qed {
     use crate::layer::Layer;
     #[pymodule_export]
     use crate::layout::layout;
+
+    #[pymodule_export]
+    use crate::reshape::{commit, rebase};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -26,7 +26,7 @@ pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
-pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
+pub use options::{CommitPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValue, RebasePlan};
 pub use overlay::add_overlay;
 pub use rebase::{RebaseOptions, rebase, rebase_disk};
 pub use size::parse_size;

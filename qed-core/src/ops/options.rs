@@ -17,7 +17,7 @@ use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
 use crate::source::Format;
 
-pub use long::{ComparePlan, ConvertPlan};
+pub use long::{CommitPlan, ComparePlan, ConvertPlan, RebasePlan};
 
 /// The value of an option, as it comes from a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +106,8 @@ struct Calls {
     create: bool,
     convert: bool,
     compare: bool,
+    commit: bool,
+    rebase: bool,
 }
 
 /// An option with a value of its own type.
@@ -138,6 +140,10 @@ enum Setting {
     SparseSize(u64),
     Salvage(bool),
     Strict(bool),
+    Base(PathBuf),
+    Keep(bool),
+    NameOnly(bool),
+    Rate(u64),
 }
 
 impl Setting {
@@ -259,15 +265,26 @@ fn names(which: impl Fn(Calls) -> bool) -> String {
 
 type Read = fn(&Given<'_>) -> Result<Setting>;
 
-const NONE: Calls = Calls { open: false, create: false, convert: false, compare: false };
+const NONE: Calls = Calls {
+    open: false,
+    create: false,
+    convert: false,
+    compare: false,
+    commit: false,
+    rebase: false,
+};
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
-const READ: Calls = Calls { convert: true, compare: true, ..OPEN };
+const READ: Calls = Calls { convert: true, compare: true, commit: true, rebase: true, ..OPEN };
 const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
-const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true };
+const EVERY: Calls = Calls { create: true, ..READ };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
+const COMMIT: Calls = Calls { commit: true, ..NONE };
+const REBASE: Calls = Calls { rebase: true, ..NONE };
+/// Of naming a backing file's format.
+const NAMING: Calls = Calls { rebase: true, ..CREATE };
 
 /// Every option: its name, the calls it applies to, how its value is read.
 const KNOWN: &[(&str, Calls, Read)] = &[
@@ -275,7 +292,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("cluster_size", CREATE, |given| given.size().map(Setting::ClusterSize)),
     ("table_size", CREATE, |given| given.size().map(Setting::TableSize)),
     ("backing", CREATE, |given| given.path().map(Setting::Backing)),
-    ("backing_format", CREATE, |given| given.word(FORMATS).map(Setting::BackingFormat)),
+    ("backing_format", NAMING, |given| given.word(FORMATS).map(Setting::BackingFormat)),
     ("overwrite", CREATE, |given| given.switch().map(Setting::Overwrite)),
     ("cache", EVERY, |given| given.word(CACHES).map(Setting::Cache)),
     ("lock", EVERY, |given| given.word(LOCKS).map(Setting::Lock)),
@@ -298,6 +315,10 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
     ("strict", COMPARE, |given| given.switch().map(Setting::Strict)),
+    ("base", COMMIT, |given| given.path().map(Setting::Base)),
+    ("keep", COMMIT, |given| given.switch().map(Setting::Keep)),
+    ("name_only", REBASE, |given| given.switch().map(Setting::NameOnly)),
+    ("rate", Calls { rebase: true, ..COMMIT }, |given| given.size().map(Setting::Rate)),
 ];
 
 const FORMATS: &[(&str, Format)] =

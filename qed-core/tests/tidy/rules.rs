@@ -26,6 +26,7 @@ const UNSAFE_FILES: [&str; 28] = [
     "qed-capi/src/options.rs",
     "qed-capi/src/probe.rs",
     "qed-capi/src/report.rs",
+    "qed-capi/src/reshape.rs",
     "qed-capi/src/status.rs",
     "qed-capi/src/version.rs",
     "qed-core/src/chain/qcow2/adapter.rs",

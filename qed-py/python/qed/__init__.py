@@ -33,6 +33,7 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
+from qed._reshape import commit, rebase
 from qed._results import CheckReport, Comparison, Extent, Info, LayerName, Qcow2Info
 from qed._verbs import check, compare, convert, create, info, inspect, open, probe
 
@@ -70,6 +71,7 @@ __all__ = [
     "__version__",
     "bench",
     "check",
+    "commit",
     "compare",
     "convert",
     "create",
@@ -77,6 +79,7 @@ __all__ = [
     "inspect",
     "open",
     "probe",
+    "rebase",
 ]
 
 # An image belongs to the process that opened it: children must not write to it.

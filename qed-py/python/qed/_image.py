@@ -6,7 +6,7 @@ from typing import Any
 
 from qed import _qed
 from qed._handle import Handle
-from qed._options import PathOrDescriptor
+from qed._options import PathOrDescriptor, Size
 from qed._raw import RawImage
 
 
@@ -22,6 +22,14 @@ class Image(_qed.Image, Handle):
 
     def __init__(self, path: PathOrDescriptor, mode: str = "r", **options: Any) -> None:
         self.path = None if isinstance(path, int) else os.fsdecode(path)
+
+    def resize(self, size: Size, *, shrink: bool = False) -> None:
+        """Make the disk `size` bytes large, while other calls run; what is new reads as zeroes.
+
+        With `shrink` it may become smaller: what lies beyond its new end is lost, and its space
+        goes back to the file system. Stable when it returns.
+        """
+        super().resize(_qed.parse_size(size) if isinstance(size, str) else size, shrink=shrink)
 
     def raw(self) -> RawImage:
         """Return a new `io.RawIOBase` over this image, with a position of its own.

@@ -6,7 +6,7 @@ from typing_extensions import Buffer, disjoint_base
 
 from qed._bench import BenchResult
 from qed._layout import Layout
-from qed._options import BackingSource, OpenOptions, Path, PathOrDescriptor, Progress
+from qed._options import BackingSource, OpenOptions, Path, PathOrDescriptor, Progress, Size
 from qed._results import CheckReport, Comparison, Extent, Info, LayerName
 from qed.crash._plan import Plan
 from qed.crash._results import Failure, GuestCall
@@ -28,6 +28,7 @@ __all__ = [
     "after_fork_in_child",
     "bench",
     "check",
+    "commit",
     "compare",
     "convert",
     "create",
@@ -35,6 +36,7 @@ __all__ = [
     "layout",
     "parse_size",
     "probe",
+    "rebase",
 ]
 
 __version__: Final[str]
@@ -77,6 +79,7 @@ class Image:
         no_fallback: bool = False,
     ) -> None: ...
     def discard(self, offset: int, length: int) -> None: ...
+    def resize(self, size: Size, *, shrink: bool = False) -> None: ...
     def flush(self) -> None: ...
     def info(self) -> Info: ...
     def layers(self) -> list[LayerName]: ...
@@ -241,6 +244,25 @@ def convert(
 def compare(
     a: Image, b: Image, *, strict: bool, workers: int, progress: Progress | None
 ) -> Comparison: ...
+def commit(
+    path: Path,
+    *,
+    base: Path | None,
+    keep: bool,
+    rate: int | None,
+    progress: Progress | None,
+    **options: Any,
+) -> None: ...
+def rebase(
+    path: Path,
+    backing: Path | None,
+    *,
+    backing_format: str | None,
+    name_only: bool,
+    rate: int | None,
+    progress: Progress | None,
+    **options: Any,
+) -> None: ...
 def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
 def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 VERBS = {
     "bench": "Measure how fast a disk answers requests",
     "check": "Check the structure of an image",
+    "commit": "Give what an image holds to its backing file",
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",
     "convert": "Copy a disk into an image of any format",
@@ -32,6 +33,8 @@ VERBS = {
     "io": "Read and write a disk by commands",
     "map": "Show where a disk's data lies",
     "probe": "Tell an image's format by its first bytes",
+    "rebase": "Put an image over another backing file",
+    "resize": "Change the size of a disk",
 }
 GROUPS = {
     "crash": {
@@ -44,7 +47,7 @@ GROUPS = {
 """Verbs that have verbs of their own, and what each of these does."""
 _OURS = {"completions", "crash", "io", "probe"}
 """Verbs that qemu-img does not have."""
-_ABSENT = ("amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot")
+_ABSENT = ("amend", "bitmap", "measure", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""
 
 COMPLETE_VARIABLE = "_QED_COMPLETE"
