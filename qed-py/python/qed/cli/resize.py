@@ -29,7 +29,7 @@ def command(program: Program) -> Command:
         summary="Change the size of a disk.",
         about="A size with + or - in front is added to the disk's or taken from it; put -- before "
         "FILE where it begins with -. What is new reads as zeroes, also over a backing file "
-        "that is longer. A shrinking disk gives its space back (qemu-img cannot shrink QED images).",
+        "that is longer. A shrinking disk gives its space back (qemu-img does not).",
         examples=["resize disk.qed 20G", "resize disk.qed +512M", "resize --shrink disk.qed 1G"],
     )
 
