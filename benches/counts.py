@@ -23,7 +23,7 @@ _CHILD = f"""
 import json, os, sys
 import qed
 
-path, kind, cache, trace, options = json.loads(sys.argv[1])
+path, kind, cache, trace, warm, options = json.loads(sys.argv[1])
 
 def accounts():
     with open("/proc/self/io") as text:
@@ -32,7 +32,7 @@ def accounts():
 
 writes = bool(trace or options.get("write"))
 with qed.open(path, "r+" if writes else "r", format=kind, cache=cache) as disk:
-    if not writes:
+    if warm:
         qed.bench(disk, count=max(disk.size >> 25, 1), step=1 << 25, depth=1)
     before = accounts()
     os.access({_MARK!r}, os.F_OK)
@@ -48,10 +48,10 @@ def available() -> bool:
     return shutil.which("strace") is not None
 
 
-def count(path: Path, kind: Format, requests: Requests) -> Counts:
-    """Send the requests once and count what that asked of the system."""
+def count(path: Path, kind: Format, requests: Requests, *, warm: bool = False) -> Counts:
+    """Send the requests once, with all tables in memory or not, and count what that asked for."""
     trace = None if requests.trace is None else str(requests.trace)
-    job = json.dumps([str(path), kind, requests.cache, trace, requests.options()])
+    job = json.dumps([str(path), kind, requests.cache, trace, warm, requests.options()])
     with tempfile.NamedTemporaryFile("r") as log:
         words = ["strace", "-f", "-qq", "-s", "64", "-o", log.name]
         words += [sys.executable, "-c", _CHILD, job]

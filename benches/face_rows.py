@@ -38,7 +38,7 @@ def p13(bench: Bench) -> Iterator[Result]:
         yield compare(
             bench,
             "P13",
-            f"64 KiB reads from the page cache, {threads} threads, pread_into of Python",
+            f"64 KiB reads from the page cache, {_threads(threads)}, pread_into of Python",
             partial(_python, path, threads),
             [("Rust", rust, 1.15)],
         )
@@ -61,7 +61,7 @@ def calls(bench: Bench) -> Iterator[Result]:
         yield compare(
             bench,
             "calls",
-            f"4 KiB blocking reads from the page cache, {threads} threads",
+            f"4 KiB blocking reads from the page cache, {_threads(threads)}",
             partial(side, "qed"),
             [("pread of a raw file", partial(side, "raw"), None)],
         )
@@ -71,26 +71,23 @@ def calls(bench: Bench) -> Iterator[Result]:
 
 def memory(bench: Bench) -> Iterator[Result]:
     """Measure reads of an image in memory by more and more threads, beside one thread."""
-    threads = (1, 2, 4, 8)
-    medians = bench.medians(
-        *(
-            lambda t=t: programs.number(bench, "in_process", "scale", str(t), "400000")
-            for t in threads
-        )
-    )
-    yield Result(
-        [
-            Figure(
-                "scaling",
-                f"reads a second from memory, {count} threads",
-                "1 thread",
-                medians[0] / 1e6,
-                median / 1e6,
-                "million",
-            )
-            for count, median in zip(threads, medians, strict=True)
-        ]
-    )
+
+    def per_read(threads: int) -> float:
+        each = str(2_000_000 // threads)
+        return 1e9 / programs.number(bench, "in_process", "scale", str(threads), each)
+
+    numbers = (1, 2, 4, 8)
+    alone, *together = bench.medians(*(partial(per_read, threads) for threads in numbers))
+    figures = []
+    for threads, median in zip(numbers[1:], together, strict=True):
+        work = f"512-byte reads of an image in memory, {threads} threads"
+        goal = 1 / 1.8 if threads == 2 else None
+        figures.append(Figure("memory", work, "1 thread", alone, median, "ns", goal))
+    yield Result(figures)
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _python(path: Path, threads: int) -> float:

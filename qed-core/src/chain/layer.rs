@@ -75,7 +75,12 @@ pub fn inspect_file(file: File, options: &OpenOptions) -> Result<Layer> {
 
 fn look(file: File, path: Option<&Path>, options: &OpenOptions) -> Result<Layer> {
     let whereabouts = Whereabouts { path: path.map(Path::to_path_buf), ..Whereabouts::default() };
-    let settings = ImageSettings { read_only: true, background: false, ..options.image.clone() };
+    let settings = ImageSettings {
+        read_only: true,
+        background: false,
+        copy_on_read: false,
+        ..options.image.clone()
+    };
     let link = Link::top(file, whereabouts, Purpose::Look, options)?;
     let names = vec![link.name()];
     Ok(Layer { disk: Disk::new(link.into_running(None, names, settings)?) })

@@ -151,6 +151,11 @@ pub(super) fn driver(
     settings: ImageSettings,
     path: Option<&Path>,
 ) -> Result<Driver> {
+    if settings.copy_on_read && format != Format::Qed {
+        let text =
+            format!("copy_on_read is for QED images: a disk of the format {format} has none");
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
     Ok(match format {
         Format::Raw => Driver::Raw(RawDisk::new(storage, settings, path)?),
         Format::Qcow2 => {

@@ -171,7 +171,13 @@ pub(super) fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Ar
 pub(super) fn settings_below(image: &ImageSettings, layers: u64) -> ImageSettings {
     let share = image.l2_cache_size / layers.max(1);
     let l2_cache_size = share.max(LEAST_CACHE.min(image.l2_cache_size));
-    ImageSettings { read_only: true, background: false, l2_cache_size, ..image.clone() }
+    ImageSettings {
+        read_only: true,
+        background: false,
+        copy_on_read: false,
+        l2_cache_size,
+        ..image.clone()
+    }
 }
 
 /// A cache that is worth having: 1 MiB maps 8 GiB at 64 KiB clusters.

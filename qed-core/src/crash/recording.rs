@@ -114,8 +114,10 @@ impl GuestDisk {
     /// # Errors
     /// What is wrong with its structure.
     pub fn qed(medium: Medium, below: Arc<Below>) -> Result<Self, String> {
-        let tables = Some(Tables::read(&medium)?);
-        Ok(Self { medium, tables, below })
+        let tables = Tables::read(&medium)?;
+        // What is no longer named does not show.
+        let below = if tables.shape.has_backing() { below } else { Below::new(None) };
+        Ok(Self { medium, tables: Some(tables), below })
     }
 
     /// A file that is the guest's disk.

@@ -23,7 +23,7 @@ impl Image {
     /// # Errors
     /// As [`close`](Self::close), and as a first write; a name that the header has no room for.
     pub(crate) fn set_backing(self, name: Option<(&[u8], bool)>) -> Result<()> {
-        let renamed = self.meta.rename_backing(name).map_err(|error| self.named_error(error));
+        let renamed = self.meta.rebase_header(name).map_err(|error| self.named_error(error));
         let closed = self.close();
         renamed.and(closed)
     }

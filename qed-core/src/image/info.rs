@@ -68,7 +68,7 @@ impl Image {
             autoclear_features: header.autoclear_features,
             l1_table_offset: header.l1_table_offset.get(),
             needs_check: header.needs_check(),
-            backing: self.backing_info.clone(),
+            backing: self.backing_info.lock().clone(),
             file_length: storage.len().map_err(failed)?,
             disk_usage: storage.disk_usage().map_err(failed)?,
             read_only: self.settings.read_only,

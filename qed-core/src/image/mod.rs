@@ -5,6 +5,7 @@
 mod buffers;
 mod ending;
 mod extents;
+mod fill;
 mod flags;
 mod info;
 mod options;
@@ -31,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::meta::Meta;
 use crate::source::{Source, check_range};
 use crate::storage::Storage;
+use crate::sync::{Mutex, Rank};
 
 /// An open QED image. Every method may be called from any number of threads at once.
 ///
@@ -41,7 +43,7 @@ use crate::storage::Storage;
 pub struct Image {
     meta: Arc<Meta>,
     settings: ImageSettings,
-    backing_info: Option<BackingInfo>,
+    backing_info: Mutex<Option<BackingInfo>>,
     path: Option<PathBuf>,
     closed: bool,
 }
@@ -64,7 +66,12 @@ impl Image {
     ) -> Result<Self> {
         // The name is validated before a writable open changes anything.
         let backing_info = info::read_backing_info(&*storage)?;
+        if settings.copy_on_read && settings.read_only {
+            let text = "copy_on_read writes what is read: it needs an image open for writing";
+            return Err(Error::invalid(text));
+        }
         let meta = Meta::open(storage, backing, settings.for_meta())?;
+        let backing_info = Mutex::new(Rank::Header, backing_info);
         Ok(Self { meta, settings, backing_info, path: None, closed: false })
     }
 

@@ -67,6 +67,9 @@ pub struct ImageSettings {
     pub detect_zeroes: DetectZeroes,
     /// See [`Trust`].
     pub trust: Trust,
+    /// Clusters that are read from the backing file are written into the image, which must be open
+    /// for writing.
+    pub copy_on_read: bool,
     /// Bytes of L2 tables kept in memory.
     pub l2_cache_size: u64,
     /// Entries that cannot be right read as unallocated instead of failing (read-only images).
@@ -96,6 +99,7 @@ impl Default for ImageSettings {
             discard: DiscardMode::default(),
             detect_zeroes: DetectZeroes::default(),
             trust: Trust::default(),
+            copy_on_read: false,
             l2_cache_size: DEFAULT_L2_CACHE_SIZE,
             tolerate_bad_entries: false,
             background: true,

@@ -30,7 +30,13 @@ impl Image {
     fn read_segments(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<()> {
         let length = total(buffers.iter().map(|buffer| buffer.len()));
         self.check_range(offset, length)?;
-        let plan = self.meta.plan_read(offset, length)?;
+        let mut plan = self.meta.plan_read(offset, length)?;
+        let is_below = |segment: &Segment| segment.place == Place::Backing;
+        if self.settings.copy_on_read && plan.segments.iter().any(is_below) {
+            drop(plan);
+            self.copy_for_read(offset, length);
+            plan = self.meta.plan_read(offset, length)?;
+        }
         // Most reads lie in one place: their buffers need not be cut.
         if let Some(segment) = plan.segments.only() {
             return self.read_segment(*segment, buffers);

@@ -6,6 +6,7 @@
 //! [`space`] are what plans are made of; [`session`] and [`scan`] establish what may be believed of
 //! a file. Nothing here knows of the guest's buffers.
 
+mod backing;
 mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;
@@ -22,10 +23,10 @@ use std::sync::{Arc, Weak};
 
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Header};
-use crate::source::Source;
 use crate::storage::{Latch, Storage};
 use crate::sync::atomic::AtomicU64;
 
+use backing::Backing;
 use commit::background::Background;
 use commit::clock::Clock;
 use commit::unstable::Unstable;
@@ -49,7 +50,7 @@ pub(crate) struct Meta {
     pub(crate) storage: Arc<dyn Storage>,
     /// The same storage; only tests that break C17 go without.
     latch: Option<Arc<Latch>>,
-    backing: Option<Arc<dyn Source>>,
+    backing: Backing,
     pub(crate) geometry: Geometry,
     /// Guest bytes that requests may reach.
     image_size: AtomicU64,
@@ -72,11 +73,6 @@ impl Meta {
     /// The header as it is now.
     pub(crate) fn header(&self) -> Header {
         self.header.get()
-    }
-
-    /// What lies under unallocated clusters.
-    pub(crate) fn backing(&self) -> Option<&dyn Source> {
-        self.backing.as_deref()
     }
 
     /// Bytes of the image file.

@@ -102,6 +102,10 @@ pub enum Rule {
     FailedDataDropsPlan,
     /// C4: the entry of a moved cluster is ordered.
     MoveIsOrdered,
+    /// C4: the entry of a cluster copied from below is ordered.
+    CopyIsOrdered,
+    /// C18: the backing file's name goes when what it was needed for is stable.
+    BackingAfterFlush,
     /// C9: a cluster is not moved under a write in place.
     MoveAwaitsWriters,
     /// C11: a table that replaces a table is stable before its L1 entry.
@@ -125,7 +129,7 @@ pub enum Rule {
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 59] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -174,6 +178,8 @@ impl Rule {
         Self::DiscardHidesBacking,
         Self::FailedDataDropsPlan,
         Self::MoveIsOrdered,
+        Self::CopyIsOrdered,
+        Self::BackingAfterFlush,
         Self::MoveAwaitsWriters,
         Self::MovedTableIsOrdered,
         Self::TableHoldsWrites,

@@ -14,6 +14,7 @@ mod rate;
 mod rebase;
 mod size;
 mod stint;
+mod stream;
 mod work;
 
 pub use check::{
@@ -30,4 +31,5 @@ pub use options::{CommitPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValu
 pub use overlay::add_overlay;
 pub use rebase::{RebaseOptions, rebase, rebase_disk};
 pub use size::parse_size;
+pub use stream::{StreamOptions, stream, stream_image};
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

@@ -35,6 +35,11 @@ impl<'a> Stint<'a> {
         Ok(())
     }
 
+    /// The job that this is a stint of.
+    pub(super) fn job(&self) -> &Job {
+        self.job
+    }
+
     /// Notes that `bytes` more are done.
     pub(super) fn advance(&self, bytes: u64) {
         self.job.advance(bytes);

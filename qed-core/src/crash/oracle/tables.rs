@@ -73,6 +73,9 @@ impl fmt::Display for Owner {
 const MAGIC: u64 = 0x0044_4551;
 /// The feature bit that announces damage which a repair at open removes.
 pub(super) const NEED_CHECK: u64 = 2;
+/// The feature bit of a backing file, and that with the one that says it is raw.
+const BACKING_FILE: u64 = 1;
+const BACKING: u64 = 5;
 const KNOWN_FEATURES: u64 = 7;
 const KNOWN_AUTOCLEAR: u64 = 3 << 32;
 
@@ -112,6 +115,18 @@ impl Shape {
     #[must_use]
     pub fn without_check(&self) -> Self {
         Self { features: self.features & !NEED_CHECK, ..self.clone() }
+    }
+
+    /// The same without its backing file, whose name a stream drops.
+    #[must_use]
+    pub fn without_backing(&self) -> Self {
+        Self { features: self.features & !BACKING, backing_words: 0, ..self.clone() }
+    }
+
+    /// Whether it names a backing file.
+    #[must_use]
+    pub fn has_backing(&self) -> bool {
+        self.features & BACKING_FILE != 0
     }
 
     /// Whether NEED_CHECK is set.

@@ -6,13 +6,15 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::ops::{CompactOptions, compact_image};
+use crate::ops::{CompactOptions, compact_image, stream_image};
 
 /// An operation on a whole image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Clusters are brought into the guest's order, so many bytes at once.
     Compact(u64),
+    /// What lies below is brought in, and the backing file dropped.
+    Stream,
 }
 
 impl Work {
@@ -20,6 +22,7 @@ impl Work {
     pub(super) fn perform(self, image: &Image) -> Result<()> {
         let mut go_on = |_, _| ControlFlow::Continue(());
         match self {
+            Self::Stream => stream_image(image, &mut go_on),
             Self::Compact(batch) => {
                 let options = CompactOptions { batch };
                 compact_image(image, &options, &mut go_on).map(drop)
@@ -31,6 +34,7 @@ impl Work {
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Stream => f.write_str("stream"),
             Self::Compact(batch) => write!(f, "compact {batch}"),
         }
     }
@@ -43,6 +47,7 @@ impl FromStr for Work {
         let wrong = || Error::invalid(format!("{text:?} is no work on an image"));
         let (verb, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match verb {
+            "stream" if rest.is_empty() => Ok(Self::Stream),
             "compact" => rest.trim().parse().map(Self::Compact).map_err(|_| wrong()),
             _ => Err(wrong()),
         }

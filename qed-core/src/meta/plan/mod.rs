@@ -5,6 +5,7 @@ pub(crate) mod base;
 pub(crate) mod claims;
 pub(crate) mod detached;
 pub(crate) mod few;
+pub(crate) mod fill;
 pub(crate) mod grace;
 pub(crate) mod lookup;
 pub(crate) mod mover;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use crate::error::{Error, Result};
 use crate::format::{AUTOCLEAR_FREE_MAP, AUTOCLEAR_TABLES_VOUCHED};
+use crate::meta::backing::Backing;
 use crate::meta::commit::background::Background;
 use crate::meta::commit::clock::Clock;
 use crate::meta::commit::unstable::Unstable;
@@ -48,7 +49,7 @@ impl Meta {
         let space = Space::new(Arc::clone(&storage), geometry, settings.rules, length, &clock);
         let meta = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
-            backing,
+            backing: Backing::new(backing),
             geometry,
             image_size: AtomicU64::new(header.image_size),
             length_at_open: length,

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
-    BackingName, FEATURE_BACKING_FILE, FEATURE_RAW_BACKING, HEADER_BYTES, Header, MAX_BACKING_NAME,
+    BackingName, FEATURE_BACKING_FILE, FEATURE_RAW_BACKING, Header, MAX_BACKING_NAME,
 };
 use crate::meta::Meta;
 use crate::meta::rules::Rule;
@@ -28,7 +28,7 @@ impl Meta {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for a name that no header holds; as
     /// [`begin_changes`](Self::begin_changes); a failed read, write or sync.
-    pub(crate) fn rename_backing(&self, name: Option<(&[u8], bool)>) -> Result<()> {
+    pub(crate) fn rebase_header(&self, name: Option<(&[u8], bool)>) -> Result<()> {
         if let Some((name, _)) = name {
             check_name(name)?;
         }
@@ -42,12 +42,12 @@ impl Meta {
     }
 
     fn switch_name(&self, name: Option<(&[u8], bool)>) -> Result<()> {
-        let Some((name, raw)) = name else {
-            self.header.update(&*self.storage, |header| {
-                header.features &= !(FEATURE_BACKING_FILE | FEATURE_RAW_BACKING);
-                header.backing_words = (0, 0);
-            })?;
-            return self.clock.sync_now();
+        let (name, raw) = match name {
+            Some((name, raw)) if name.len() as u64 > self.header.room_for_backing() => (name, raw),
+            short => {
+                self.header.set_backing(&*self.storage, short)?;
+                return self.clock.sync_now();
+            }
         };
         let size = u32::try_from(name.len()).unwrap_or(u32::MAX);
         let named = |offset: u32| {
@@ -58,10 +58,6 @@ impl Meta {
                 header.backing_words = (offset, size);
             }
         };
-        let behind = u32::try_from(HEADER_BYTES).unwrap_or(0);
-        if self.header.update_with_name(&*self.storage, name, named(behind))? {
-            return self.clock.sync_now();
-        }
         let place = match self.place_for(name)? {
             Some(place) => place,
             None => {

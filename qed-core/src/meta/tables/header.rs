@@ -3,7 +3,9 @@
 use std::io::{IoSlice, IoSliceMut};
 
 use crate::error::{Corruption, Error, Result};
-use crate::format::{HEADER_BYTES, Header};
+use crate::format::{
+    FEATURE_BACKING_FILE, FEATURE_RAW_BACKING, HEADER_BYTES, Header, MAX_BACKING_NAME,
+};
 use crate::storage::{Storage, WriteFlags};
 use crate::sync::{Mutex, Rank};
 
@@ -69,30 +71,50 @@ impl HeaderBlock {
         Ok(())
     }
 
-    /// Changes the header and writes `name` right behind it, by the same write of one atomic unit,
-    /// where both fit into it; whether they do.
+    /// The longest backing name that stands in the header's own sector, in bytes.
+    pub(crate) fn room_for_backing(&self) -> u64 {
+        let block = self.block.lock();
+        let end = (block.bytes.len() as u64).min(block.header.header_bytes());
+        end.saturating_sub(NAME_OFFSET.into()).min(MAX_BACKING_NAME.into())
+    }
+
+    /// Names another backing file, and whether it is raw, or none: by one write of one atomic unit,
+    /// not synced.
     ///
     /// # Errors
-    /// As [`update`](Self::update).
-    pub(crate) fn update_with_name(
+    /// The name has no room; the write failed, and the storage has latched.
+    pub(crate) fn set_backing(
         &self,
         storage: &dyn Storage,
-        name: &[u8],
-        change: impl FnOnce(&mut Header),
-    ) -> Result<bool> {
+        backing: Option<(&[u8], bool)>,
+    ) -> Result<()> {
+        let room = self.room_for_backing();
         let mut block = self.block.lock();
-        let end = HEADER_BYTES + name.len();
-        if end > block.bytes.len() {
-            return Ok(false);
-        }
         let mut header = block.header.clone();
-        change(&mut header);
+        let mut bytes = block.bytes.clone();
+        if let Some(old) = header.backing_name() {
+            let start = usize::try_from(old.offset).unwrap_or(usize::MAX).min(bytes.len());
+            let length = usize::try_from(old.size).unwrap_or(usize::MAX);
+            let end = start.saturating_add(length).min(bytes.len());
+            bytes[start..end].fill(0);
+        }
+        header.features &= !(FEATURE_BACKING_FILE | FEATURE_RAW_BACKING);
+        header.backing_words = (0, 0);
+        if let Some((name, raw)) = backing {
+            let size = u32::try_from(name.len()).unwrap_or(u32::MAX);
+            if u64::from(size) > room {
+                let text = format!("a backing name of {size} bytes is too long: {room} have room");
+                return Err(Error::invalid(text));
+            }
+            header.features |= FEATURE_BACKING_FILE | if raw { FEATURE_RAW_BACKING } else { 0 };
+            header.backing_words = (NAME_OFFSET, size);
+            bytes[HEADER_BYTES..HEADER_BYTES + name.len()].copy_from_slice(name);
+        }
         header.validate()?;
-        block.bytes[HEADER_BYTES..end].copy_from_slice(name);
-        block.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
-        write_metadata(storage, &block.bytes, 0)?;
-        block.header = header;
-        Ok(true)
+        bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+        write_metadata(storage, &bytes, 0)?;
+        (block.header, block.bytes) = (header, bytes);
+        Ok(())
     }
 
     /// Writes `area` behind the header; what of it lies in the header's own block stays in step.
@@ -111,6 +133,9 @@ impl HeaderBlock {
         write_metadata(storage, &area[shared..], offset + shared as u64)
     }
 }
+
+/// Where a name is put: right behind the header (F1.3).
+const NAME_OFFSET: u32 = 64;
 
 /// Writes `bytes` as metadata: a failure latches the storage.
 ///

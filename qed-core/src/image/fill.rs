@@ -1,0 +1,142 @@
+//! Bringing data from below into the image: reads that copy, and streams.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::{BackingInfo, Image};
+use crate::addr::GuestCluster;
+use crate::error::{Error, Result};
+use crate::meta::plan::fill::{FillPiece, Wanted};
+use crate::source::{Extent, ExtentKind, Source, read_below};
+use crate::storage::{AlignedBuffer, WriteFlags};
+
+/// Bytes copied at once.
+const AT_ONCE: usize = 1 << 20;
+
+impl Image {
+    /// Brings the clusters of a read into the file, where they are not there. What cannot be
+    /// brought in is read from below all the same.
+    pub(super) fn copy_for_read(&self, offset: u64, length: u64) {
+        let Some(backing) = self.meta.backing() else { return };
+        let size = self.cluster_size();
+        let last = offset.saturating_add(length).div_ceil(size);
+        let mut at = offset / size;
+        let mut wanted = |start, end| wanted_for_read(backing, start, end);
+        while at < last {
+            match self.fill(GuestCluster(at), last - at, &mut wanted) {
+                Ok(clusters) => at += clusters,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Brings some of the `count` clusters at `first` in, as `wanted` says of each unallocated one.
+    /// Gives how many clusters are done with.
+    ///
+    /// # Errors
+    /// What reading below or writing reports; none of these clusters is then brought in.
+    pub(crate) fn fill(
+        &self,
+        first: GuestCluster,
+        count: u64,
+        wanted: &mut dyn FnMut(u64, u64) -> Result<Wanted>,
+    ) -> Result<u64> {
+        let most = (AT_ONCE as u64 / self.cluster_size()).max(1);
+        let plan = self.meta.plan_fill(first, count.min(most), wanted)?;
+        if !plan.pieces.is_empty() {
+            let mut buffer = AlignedBuffer::new(AT_ONCE);
+            plan.pieces.iter().try_for_each(|piece| self.bring(*piece, &mut buffer))?;
+        }
+        let clusters = plan.clusters;
+        plan.publish();
+        Ok(clusters)
+    }
+
+    fn bring(&self, piece: FillPiece, buffer: &mut [u8]) -> Result<()> {
+        let mut done = 0;
+        while done < piece.length {
+            let length = usize::try_from(piece.length - done).unwrap_or(AT_ONCE).min(AT_ONCE);
+            let part = &mut buffer[..length];
+            let offset = piece.offset + done;
+            read_below(self.meta.backing(), part, offset)?;
+            let written = self.meta.storage.write(
+                &[IoSlice::new(part)],
+                piece.file.get() + done,
+                WriteFlags::default(),
+            );
+            written.map_err(|error| Error::io("writing data", error).at(offset))?;
+            done += length as u64;
+        }
+        Ok(())
+    }
+
+    /// What lies below, as far as `keep` layers of it go.
+    pub(crate) fn below(&self) -> Option<Arc<dyn Source>> {
+        self.meta.backing_to_keep()
+    }
+
+    /// Lets zeroes hide what a longer base would show behind the end of what lies below now.
+    pub(crate) fn lengthen_backing(&self, size: u64) {
+        let Some(below) = self.below().filter(|below| below.size() < size) else { return };
+        self.meta.replace_backing(Some(Arc::new(Longer { below, size })));
+    }
+
+    /// The longest name that [`rename_backing`](Self::rename_backing) takes, in bytes.
+    pub(crate) fn room_for_backing(&self) -> u64 {
+        self.meta.room_for_backing()
+    }
+
+    /// Makes everything stable, then names another backing file, or none. What is read of the disk
+    /// is the same with either: that is the caller's to know.
+    ///
+    /// # Errors
+    /// The name has no room; a write or sync that failed.
+    pub(crate) fn rename_backing_to(&self, backing: Option<BackingInfo>) -> Result<()> {
+        let raw = |info: &BackingInfo| info.format == Some(crate::source::Format::Raw);
+        let name = backing.as_ref().map(|info| (&info.name[..], raw(info)));
+        self.meta.rename_backing(name)?;
+        if backing.is_none() {
+            self.meta.replace_backing(None);
+        }
+        *self.backing_info.lock() = backing;
+        Ok(())
+    }
+}
+
+fn wanted_for_read(backing: &dyn Source, start: u64, end: u64) -> Result<Wanted> {
+    let end = end.min(backing.size());
+    let mut at = start;
+    while at < end {
+        let extent = backing.extent(at, end - at)?;
+        if !extent.reads_zero() {
+            return Ok(Wanted::Copy);
+        }
+        at += extent.length;
+    }
+    Ok(Wanted::Leave)
+}
+
+/// A source with zeroes behind its end.
+#[derive(Debug)]
+struct Longer {
+    below: Arc<dyn Source>,
+    size: u64,
+}
+
+impl Source for Longer {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        read_below(Some(&*self.below), buffer, offset)
+    }
+
+    fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
+        let present = self.below.size().saturating_sub(offset);
+        if present > 0 {
+            return self.below.extent(offset, length.min(present));
+        }
+        Ok(Extent { offset, length, kind: ExtentKind::Zero { file_offset: None }, depth: 0 })
+    }
+}

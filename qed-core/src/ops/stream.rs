@@ -1,0 +1,202 @@
+//! Streaming: what an overlay has from below is brought into its own file, while it runs, and then
+//! the backing file's name is dropped, or a lower one's is put in its place.
+//!
+//! A cluster that the guest has written is left alone: both claim it, and who comes second finds it
+//! allocated (`qed-core/src/meta/plan/fill.rs`). The name changes when everything is stable (C18),
+//! so a crash or a stop on the way leaves an overlay over the file it had.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::rate::Rate;
+use super::stint::{Stint, in_stints};
+use super::work::{Job, Progress};
+use crate::addr::GuestCluster;
+use crate::chain::{Disk, LayerName, OpenOptions, directory_of, inspect};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{BackingInfo, Image};
+use crate::meta::plan::fill::Wanted;
+use crate::source::{Format, Source};
+
+/// How an overlay is streamed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamOptions {
+    /// The file of the chain that is to stay below, by the path it was opened by; nothing stays
+    /// where it is not given.
+    pub base: Option<PathBuf>,
+    /// Bytes a second at most; as fast as it goes where it is not given.
+    pub rate: Option<u64>,
+}
+
+/// What is to stay below the overlay.
+#[derive(Clone, Debug)]
+struct Base {
+    /// How many layers below the overlay's own backing file it is.
+    depth: u32,
+    size: u64,
+    info: BackingInfo,
+}
+
+/// Brings what `disk`, a QED image that is open for writing, has from below into its own file, down
+/// to [`StreamOptions::base`], which is its backing file from then on. Guest I/O may go on beside
+/// it.
+///
+/// `progress` is called as [`convert`](crate::convert()) calls it, with bytes of the disk; where it
+/// breaks off, the overlay keeps its backing file, and what was brought in.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a disk of another format, [`ErrorKind::InvalidArgument`] where
+/// the base is not in the chain or its name has no room in the header's sector (nothing has
+/// happened then), [`ErrorKind::ReadOnly`], [`ErrorKind::NoSpace`], [`ErrorKind::Cancelled`]; what
+/// reading and writing report.
+pub fn stream(disk: &Disk, options: &StreamOptions, progress: &mut Progress<'_>) -> Result<()> {
+    let layers = disk.layers();
+    let base = match &options.base {
+        Some(path) => match Base::find(&layers, path)? {
+            Some(base) => Some(base),
+            // It is the backing file already.
+            None => return Ok(()),
+        },
+        None => None,
+    };
+    let job = Job::new(disk.size());
+    let rate = Rate::new(options.rate);
+    job.run(1, progress, &|| {
+        in_stints(disk, &job, "streamed", |image, stint| {
+            bring_in(image, base.as_ref(), stint, &rate).map_err(|error| image.named_error(error))
+        })
+    })
+}
+
+/// As [`stream`], for an image by itself, until nothing is left below it.
+///
+/// # Errors
+/// As there.
+pub fn stream_image(image: &Image, progress: &mut Progress<'_>) -> Result<()> {
+    let job = Job::new(image.size());
+    let (alone, rate) = (Stint::alone(&job), Rate::new(None));
+    job.run(1, progress, &|| {
+        bring_in(image, None, &alone, &rate).map_err(|error| image.named_error(error))
+    })
+}
+
+fn bring_in(image: &Image, base: Option<&Base>, stint: &Stint<'_>, rate: &Rate) -> Result<()> {
+    if image.is_read_only() {
+        return Err(Error::new(ErrorKind::ReadOnly, "the image was opened read-only"));
+    }
+    let Some(base) = base else {
+        if let Some(below) = image.below() {
+            walk(image, &*below, None, stint, rate)?;
+            image.rename_backing_to(None)?;
+        }
+        return Ok(());
+    };
+    let room = image.room_for_backing();
+    if base.info.name.len() as u64 > room {
+        let text = format!(
+            "the base's name of {} bytes is too long for the header: {room} have room",
+            base.info.name.len()
+        );
+        return Err(Error::invalid(text));
+    }
+    image.lengthen_backing(base.size);
+    if let Some(below) = image.below() {
+        walk(image, &*below, Some(base), stint, rate)?;
+    }
+    image.rename_backing_to(Some(base.info.clone()))
+}
+
+/// Brings in every cluster that the chain has above `base`.
+fn walk(
+    image: &Image,
+    below: &dyn Source,
+    base: Option<&Base>,
+    stint: &Stint<'_>,
+    rate: &Rate,
+) -> Result<()> {
+    let size = image.cluster_size();
+    let mut wanted = |start, end| wanted(below, base, start, end);
+    let mut at = 0;
+    // The disk may become longer meanwhile: what is new of it hides what lies below.
+    while at < image.size().div_ceil(size) {
+        stint.check()?;
+        let left = image.size().div_ceil(size) - at;
+        let done = image.fill(GuestCluster(at), left, &mut wanted)?;
+        at += done;
+        stint.advance(done * size);
+        rate.take(done * size, stint.job())?;
+    }
+    Ok(())
+}
+
+/// What is to become of an unallocated cluster, the guest bytes `start..end`.
+fn wanted(below: &dyn Source, base: Option<&Base>, start: u64, end: u64) -> Result<Wanted> {
+    let base_size = base.map_or(0, |base| base.size);
+    let (mut at, end) = (start, end.min(below.size()));
+    // Zeroes above the base that would no longer hide it, and what of it there is to hide or see.
+    let (mut hides, mut sees) = (false, false);
+    while at < end {
+        let extent = below.extent(at, end - at)?;
+        let of_base = base.is_some_and(|base| extent.depth >= base.depth);
+        match (of_base, extent.reads_zero()) {
+            (false, false) => return Ok(Wanted::Copy),
+            (false, true) => hides |= at < base_size,
+            (true, zero) => sees |= !zero,
+        }
+        at += extent.length;
+    }
+    Ok(match (hides, sees) {
+        (true, true) => Wanted::Copy,
+        (true, false) => Wanted::Zero,
+        (false, _) => Wanted::Leave,
+    })
+}
+
+impl Base {
+    /// The layer called `path` in the chain; none where it is the overlay's backing file already.
+    fn find(layers: &[LayerName], path: &Path) -> Result<Option<Self>> {
+        let same = |layer: &LayerName| {
+            layer.path.as_deref().is_some_and(|known| {
+                known == path
+                    || known
+                        .canonicalize()
+                        .ok()
+                        .is_some_and(|known| path.canonicalize().is_ok_and(|path| path == known))
+            })
+        };
+        let Some(index) = layers.iter().skip(1).position(same) else {
+            let text = format!("{} is no backing file of this chain", path.display());
+            return Err(Error::invalid(text));
+        };
+        if index == 0 {
+            return Ok(None);
+        }
+        let (Some(layer), Some(overlay)) = (layers.get(index + 1), layers.first()) else {
+            return Ok(None);
+        };
+        let known = layer.path.as_deref().unwrap_or(path);
+        let name = name_from(overlay.path.as_deref(), known)?;
+        let mut look = OpenOptions { format: layer.format, ..OpenOptions::default() };
+        look.image.read_only = true;
+        let size = inspect(known, &look)?.size();
+        let format = (layer.format == Format::Raw).then_some(Format::Raw);
+        let info = BackingInfo { name: name.as_os_str().as_bytes().to_vec(), format };
+        let depth = u32::try_from(index).unwrap_or(u32::MAX);
+        Ok(Some(Self { depth, size, info }))
+    }
+}
+
+/// What an image at `overlay` calls the file at `path`: a name relative to its directory where the
+/// file lies below that, else an absolute one.
+fn name_from(overlay: Option<&Path>, path: &Path) -> Result<PathBuf> {
+    let absolute = |path: &Path| {
+        let found = std::path::absolute(path);
+        found.map_err(|error| Error::io("finding the base's path", error).in_file(path))
+    };
+    let path = absolute(path)?;
+    let Some(overlay) = overlay else { return Ok(path) };
+    let directory = absolute(directory_of(overlay))?;
+    let directory = directory.components().collect::<PathBuf>();
+    Ok(path.strip_prefix(directory).map(Path::to_path_buf).unwrap_or(path))
+}
