@@ -5,6 +5,7 @@
 //! options grow without a change of any interface.
 
 mod long;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::chain::{BackingPolicy, LockMode, OpenOptions};
 use crate::error::{Error, Result};
 use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
+use crate::queue::Aio;
 use crate::source::Format;
 
 pub use long::{CommitPlan, ComparePlan, ConvertPlan, RebasePlan};
@@ -108,6 +110,7 @@ struct Calls {
     compare: bool,
     commit: bool,
     rebase: bool,
+    queue: bool,
 }
 
 /// An option with a value of its own type.
@@ -144,6 +147,7 @@ enum Setting {
     Keep(bool),
     NameOnly(bool),
     Rate(u64),
+    Aio(Aio),
 }
 
 impl Setting {
@@ -272,6 +276,7 @@ const NONE: Calls = Calls {
     compare: false,
     commit: false,
     rebase: false,
+    queue: false,
 };
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
@@ -285,6 +290,9 @@ const COMMIT: Calls = Calls { commit: true, ..NONE };
 const REBASE: Calls = Calls { rebase: true, ..NONE };
 /// Of naming a backing file's format.
 const NAMING: Calls = Calls { rebase: true, ..CREATE };
+const QUEUE: Calls = Calls { queue: true, ..NONE };
+/// Of what has threads of its own.
+const THREADS: Calls = Calls { queue: true, ..LONG };
 
 /// Every option: its name, the calls it applies to, how its value is read.
 const KNOWN: &[(&str, Calls, Read)] = &[
@@ -310,7 +318,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("source_cache", CONVERT, |given| given.word(CACHES).map(Setting::SourceCache)),
     ("offset", CONVERT, |given| given.size().map(Setting::Offset)),
     ("length", CONVERT, |given| given.size().map(Setting::Length)),
-    ("workers", LONG, |given| given.count().map(Setting::Workers)),
+    ("workers", THREADS, |given| given.count().map(Setting::Workers)),
     ("in_order", CONVERT, |given| given.switch().map(Setting::InOrder)),
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
@@ -319,6 +327,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("keep", COMMIT, |given| given.switch().map(Setting::Keep)),
     ("name_only", REBASE, |given| given.switch().map(Setting::NameOnly)),
     ("rate", Calls { rebase: true, ..COMMIT }, |given| given.size().map(Setting::Rate)),
+    ("aio", QUEUE, |given| given.word(AIOS).map(Setting::Aio)),
 ];
 
 const FORMATS: &[(&str, Format)] =
@@ -330,6 +339,7 @@ const CACHES: &[(&str, CacheMode)] = &[
     ("directsync", CacheMode::Directsync),
     ("unsafe", CacheMode::Unsafe),
 ];
+const AIOS: &[(&str, Aio)] = &[("io_uring", Aio::IoUring), ("threads", Aio::Threads)];
 const LOCKS: &[(&str, LockMode)] = &[("on", LockMode::On), ("off", LockMode::Off)];
 const TRUSTS: &[(&str, Trust)] =
     &[("untrusted", Trust::Untrusted), ("normal", Trust::Normal), ("damaged", Trust::Damaged)];

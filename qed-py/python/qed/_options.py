@@ -50,3 +50,10 @@ class CreateOptions(TypedDict, total=False):
     lock: Switch
     overwrite: Switch
     table_size: int
+
+
+class QueueOptions(TypedDict, total=False):
+    """What a queue takes beside its depth."""
+
+    aio: Literal["io_uring", "threads"]
+    workers: int

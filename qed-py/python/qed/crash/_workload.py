@@ -55,7 +55,9 @@ class Workload:
         cls,
         seed: int,
         *,
-        shape: Literal["plain", "during-flush", "during-write", "faults", "resizing", "queued"] = "plain",
+        shape: Literal[
+            "plain", "during-flush", "during-write", "faults", "resizing", "queued"
+        ] = "plain",
     ) -> Self:
         """Return a random workload; the same seed and shape make the same one."""
         return cls(str(_qed.CrashWorkload.generate(seed, shape)))
