@@ -8,10 +8,12 @@ mod compare;
 mod convert;
 mod create;
 mod layout;
+mod lint;
 mod options;
 mod overlay;
 mod rate;
 mod rebase;
+mod safety;
 mod size;
 mod stint;
 mod stream;
@@ -27,9 +29,15 @@ pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
-pub use options::{CommitPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValue, RebasePlan};
+pub use lint::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
+pub use options::{
+    CheckPlan, CommitPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValue, RebasePlan,
+};
 pub use overlay::add_overlay;
 pub use rebase::{RebaseOptions, rebase, rebase_disk};
+pub use safety::{
+    SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage,
+};
 pub use size::parse_size;
 pub use stream::{StreamOptions, stream, stream_image};
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};
