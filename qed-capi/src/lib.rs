@@ -29,5 +29,6 @@ pub mod queue;
 pub mod quiesce;
 pub mod repair;
 pub mod report;
+pub mod reshape;
 pub mod status;
 pub mod version;

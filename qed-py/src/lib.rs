@@ -27,6 +27,7 @@ mod layout;
 mod options;
 mod progress;
 mod queue;
+mod reshape;
 mod results;
 
 use pyo3::prelude::*;
@@ -70,6 +71,9 @@ mod _qed {
     use crate::layout::layout;
     #[pymodule_export]
     use crate::queue::{Queue, aio_refusal};
+
+    #[pymodule_export]
+    use crate::reshape::{commit, rebase};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
