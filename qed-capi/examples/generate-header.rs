@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -80,6 +80,7 @@ const SOURCES: [&str; 11] = [
     "report.rs",
     "probe.rs",
     "convert.rs",
+    "work.rs",
 ];
 
 const INCLUDES: [&str; 4] = ["stdbool.h", "stddef.h", "stdint.h", "sys/uio.h"];

@@ -105,7 +105,13 @@ pub unsafe extern "C" fn qed_compare(
     })
 }
 
-fn tell(progress: qed_progress, user_data: *mut c_void, done: u64, total: u64) -> ControlFlow<()> {
+/// Tells a caller how far a long call is, and hears whether it is to go on.
+pub(crate) fn tell(
+    progress: qed_progress,
+    user_data: *mut c_void,
+    done: u64,
+    total: u64,
+) -> ControlFlow<()> {
     let Some(progress) = progress else { return ControlFlow::Continue(()) };
     // SAFETY: the header's contract: a function of this type that returns.
     let answer = unsafe { progress(user_data, done, total) };

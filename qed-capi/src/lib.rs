@@ -26,3 +26,4 @@ pub mod probe;
 pub mod report;
 pub mod status;
 pub mod version;
+pub mod work;

@@ -42,6 +42,6 @@ pub use ops::{
     compact, compact_image, compare, convert, create, create_file, format_storage, layout,
     parse_size,
 };
-pub use ops::{StreamOptions, stream, stream_image};
+pub use ops::{Preallocation, StreamOptions, stream, stream_image};
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -25,6 +25,7 @@ mod layout;
 mod options;
 mod progress;
 mod results;
+mod work;
 
 use pyo3::prelude::*;
 
@@ -61,6 +62,8 @@ mod _qed {
     use crate::layer::Layer;
     #[pymodule_export]
     use crate::layout::layout;
+    #[pymodule_export]
+    use crate::work::{compact, stream};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

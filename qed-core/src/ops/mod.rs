@@ -22,7 +22,7 @@ pub use check::{
 pub use compact::{CompactOptions, CompactReport, compact, compact_image};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
-pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
+pub use create::{CreateOptions, CreateSpec, Preallocation, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
 pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
 pub use overlay::add_overlay;

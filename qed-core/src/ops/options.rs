@@ -9,7 +9,7 @@ mod long;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::create::CreateOptions;
+use super::create::{CreateOptions, Preallocation};
 use super::size::parse_size;
 use crate::chain::{BackingPolicy, LockMode, OpenOptions};
 use crate::error::{Error, Result};
@@ -106,6 +106,8 @@ struct Calls {
     create: bool,
     convert: bool,
     compare: bool,
+    compact: bool,
+    stream: bool,
 }
 
 /// An option with a value of its own type.
@@ -138,6 +140,11 @@ enum Setting {
     SparseSize(u64),
     Salvage(bool),
     Strict(bool),
+    CopyOnRead(bool),
+    Preallocation(Preallocation),
+    Batch(u64),
+    Base(PathBuf),
+    Rate(u64),
 }
 
 impl Setting {
@@ -157,6 +164,7 @@ impl Setting {
             Self::NoFollow(on) => options.no_follow = *on,
             Self::BlockDevices(on) => options.block_devices = *on,
             Self::TolerateBadEntries(on) => image.tolerate_bad_entries = *on,
+            Self::CopyOnRead(on) => image.copy_on_read = *on,
             _ => debug_assert!(false, "{self:?} is none of open's"),
         }
     }
@@ -169,6 +177,7 @@ impl Setting {
             Self::Backing(path) => options.backing = Some(path.clone()),
             Self::BackingFormat(format) => options.backing_format = Some(*format),
             Self::Overwrite(on) => options.overwrite = *on,
+            Self::Preallocation(kind) => options.preallocation = *kind,
             Self::Cache(cache) => options.cache = *cache,
             Self::Lock(lock) => options.lock = *lock,
             Self::BlockDevices(on) => options.block_devices = *on,
@@ -259,12 +268,21 @@ fn names(which: impl Fn(Calls) -> bool) -> String {
 
 type Read = fn(&Given<'_>) -> Result<Setting>;
 
-const NONE: Calls = Calls { open: false, create: false, convert: false, compare: false };
+const NONE: Calls = Calls {
+    open: false,
+    create: false,
+    convert: false,
+    compare: false,
+    compact: false,
+    stream: false,
+};
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
 const READ: Calls = Calls { convert: true, compare: true, ..OPEN };
 const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
-const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true };
+const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true, ..NONE };
+const COMPACT: Calls = Calls { compact: true, ..NONE };
+const STREAM: Calls = Calls { stream: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
@@ -298,6 +316,11 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
     ("strict", COMPARE, |given| given.switch().map(Setting::Strict)),
+    ("copy_on_read", OPEN, |given| given.switch().map(Setting::CopyOnRead)),
+    ("preallocation", CREATE, |given| given.word(PREALLOCATIONS).map(Setting::Preallocation)),
+    ("batch", COMPACT, |given| given.size().map(Setting::Batch)),
+    ("base", STREAM, |given| given.path().map(Setting::Base)),
+    ("rate", STREAM, |given| given.size().map(Setting::Rate)),
 ];
 
 const FORMATS: &[(&str, Format)] =
@@ -320,6 +343,13 @@ const POLICIES: &[(&str, BackingPolicy)] = &[
     ("deny", BackingPolicy::Deny),
     ("beneath", BackingPolicy::Beneath),
     ("follow", BackingPolicy::Follow),
+];
+
+const PREALLOCATIONS: &[(&str, Preallocation)] = &[
+    ("off", Preallocation::Off),
+    ("metadata", Preallocation::Metadata),
+    ("falloc", Preallocation::Falloc),
+    ("full", Preallocation::Full),
 ];
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ from qed._errors import (
 )
 from qed._image import Image, Layer
 from qed._raw import RawImage
-from qed._results import CheckReport, Comparison, Extent, Info, LayerName, Qcow2Info
+from qed._results import CheckReport, CompactReport, Comparison, Extent, Info, LayerName, Qcow2Info
 from qed._verbs import check, compare, convert, create, info, inspect, open, probe
 
 __version__ = _qed.__version__
@@ -43,6 +43,7 @@ __all__ = [
     "BusyError",
     "CancelledError",
     "CheckReport",
+    "CompactReport",
     "Comparison",
     "CorruptError",
     "DamagedError",

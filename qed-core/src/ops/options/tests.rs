@@ -13,9 +13,11 @@ fn set(name: &str, value: OptionValue) -> Result<NamedOptions> {
 /// A value that every option of its kind takes.
 fn sample(name: &str) -> OptionValue {
     match name {
-        "cluster_size" | "l2_cache_size" | "offset" | "length" | "sparse_size" => text("1M"),
+        "cluster_size" | "l2_cache_size" | "offset" | "length" | "sparse_size" | "batch"
+        | "rate" => text("1M"),
         "table_size" | "max_depth" | "workers" => OptionValue::U64(2),
-        "backing" => text("base"),
+        "backing" | "base" => text("base"),
+        "preallocation" => text("full"),
         "format" | "backing_format" | "source_format" => text("raw"),
         "cache" | "source_cache" => text("none"),
         "lock" | "in_order" => text("off"),
@@ -46,6 +48,8 @@ fn every_option_works_where_the_table_says_and_only_there() {
         judge(name, options.to_create(), none.to_create(), calls.create);
         judge(name, options.to_convert(), none.to_convert(), calls.convert);
         judge(name, options.to_compare(), none.to_compare(), calls.compare);
+        judge(name, options.to_compact(), none.to_compact(), calls.compact);
+        judge(name, options.to_stream(), none.to_stream(), calls.stream);
     }
 }
 

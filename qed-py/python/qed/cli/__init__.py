@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 VERBS = {
     "bench": "Measure how fast a disk answers requests",
     "check": "Check the structure of an image",
+    "compact": "Bring an image's file into order and cut it",
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",
     "convert": "Copy a disk into an image of any format",
@@ -32,6 +33,7 @@ VERBS = {
     "io": "Read and write a disk by commands",
     "map": "Show where a disk's data lies",
     "probe": "Tell an image's format by its first bytes",
+    "stream": "Bring what lies below an image into its own file",
 }
 GROUPS = {
     "crash": {
@@ -42,7 +44,7 @@ GROUPS = {
     }
 }
 """Verbs that have verbs of their own, and what each of these does."""
-_OURS = {"completions", "crash", "io", "probe"}
+_OURS = {"compact", "completions", "crash", "io", "probe", "stream"}
 """Verbs that qemu-img does not have."""
 _ABSENT = ("amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""
