@@ -30,7 +30,7 @@ ROWS: dict[str, Row] = {
     "P13": face_rows.p13,
     "P14": image_rows.p14,
     "calls": face_rows.calls,
-    "queues": io_rows.scaling,
+    "queues": io_rows.queues,
     "memory": face_rows.memory,
 }
 DOCS = programs.ROOT / "docs"

@@ -38,7 +38,7 @@ def p13(bench: Bench) -> Iterator[Result]:
         yield compare(
             bench,
             "P13",
-            f"64 KiB reads from the page cache, {threads} threads, pread_into of Python",
+            f"64 KiB reads from the page cache, {_threads(threads)}, pread_into of Python",
             partial(_python, path, threads),
             [("Rust", rust, 1.15)],
         )
@@ -61,7 +61,7 @@ def calls(bench: Bench) -> Iterator[Result]:
         yield compare(
             bench,
             "calls",
-            f"4 KiB blocking reads from the page cache, {threads} threads",
+            f"4 KiB blocking reads from the page cache, {_threads(threads)}",
             partial(side, "qed"),
             [("pread of a raw file", partial(side, "raw"), None)],
         )
@@ -84,6 +84,10 @@ def memory(bench: Bench) -> Iterator[Result]:
         goal = 1 / 1.8 if threads == 2 else None
         figures.append(Figure("memory", work, "1 thread", alone, median, "ns", goal))
     yield Result(figures)
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _python(path: Path, threads: int) -> float:

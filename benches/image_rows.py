@@ -162,7 +162,9 @@ def _copies(bench: Bench, source: Path, origin: Format, target: Format) -> tuple
 
 def _convert(source: Path, origin: Format, target: Path, kind: Format) -> None:
     with qed.open(source, format=origin, cache="none") as disk:
-        qed.convert(disk, target, format=kind, cache="none", overwrite=True, in_order=False)
+        qed.convert(
+            disk, target, format=kind, cache="none", overwrite=True, in_order=False, workers=16
+        )
 
 
 def _timed(*words: str, ends: tuple[int, ...]) -> float:

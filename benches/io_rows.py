@@ -75,25 +75,27 @@ def p5(bench: Bench) -> Iterator[Result]:
 def p6(bench: Bench) -> Iterator[Result]:
     """Compare small writes into an overlay, which copy the rest of the cluster."""
     base = bench.folder / "base.raw"
-    create(base, "raw", GIB)
-    fill(base, "raw")
     requests = Requests(2048, step=scattered(CLUSTER), write=True, flush_interval=2048)
     path = bench.folder / "overlay"
 
     def rival(kind: Format) -> Run:
         return lambda: qemu_send_new(path, kind, requests, base)
 
-    work = "4 KiB writes into an overlay over a raw base"
-    result = compare(
-        bench,
-        "P6",
-        work,
-        lambda: send_new(path, "qed", requests, GIB, base),
-        [("QEMU qed", rival("qed"), 1 / 10), ("QEMU qcow2", rival("qcow2"), 1 / 3)],
-    )
-    create(path, "qed", GIB, base)
-    _count(result, "P6", work, [("libqed", path, "qed", replace(requests, count=1024))])
-    yield result
+    for name in ("an empty raw base", "a raw base full of data"):
+        create(base, "raw", GIB)
+        if "full" in name:
+            fill(base, "raw")
+        work = f"4 KiB writes into an overlay over {name}"
+        result = compare(
+            bench,
+            "P6",
+            work,
+            lambda: send_new(path, "qed", requests, GIB, base),
+            [("QEMU qed", rival("qed"), 1 / 10), ("QEMU qcow2", rival("qcow2"), 1 / 3)],
+        )
+        create(path, "qed", GIB, base)
+        _count(result, "P6", work, [("libqed", path, "qed", replace(requests, count=1024))])
+        yield result
 
 
 def p7(bench: Bench) -> Iterator[Result]:
@@ -131,7 +133,7 @@ def p8(bench: Bench) -> Iterator[Result]:
     """Compare stable writes into new clusters: no page cache, no write cache."""
     for threads in (1, 4, 16):
         requests = Requests(
-            512 * min(threads, 4),
+            256 * min(threads, 4),
             step=scattered(CLUSTER),
             depth=1,
             threads=threads,
@@ -142,9 +144,9 @@ def p8(bench: Bench) -> Iterator[Result]:
         yield from _allocating(bench, "P8", work, requests, {"raw": 1.25})
 
 
-def scaling(bench: Bench) -> Iterator[Result]:
+def queues(bench: Bench) -> Iterator[Result]:
     """Compare reads of what is allocated, by more and more queues."""
-    paths = {kind: bench.folder / f"scaling.{kind}" for kind in _OURS}
+    paths = {kind: bench.folder / f"queues.{kind}" for kind in _OURS}
     for kind, path in paths.items():
         create(path, kind, GIB)
         fill(path, kind)
@@ -157,7 +159,7 @@ def scaling(bench: Bench) -> Iterator[Result]:
 
         yield compare(
             bench,
-            "scaling",
+            "queues",
             work,
             partial(run, "qed"),
             [("raw file", partial(run, "raw"), None)],

@@ -10,8 +10,8 @@ import qed
 
 def describe(folder: Path) -> str:
     """Return what a reader must know to compare figures with these."""
-    kind = _said("stat", "-f", "-c", "%T", str(folder)) or "unknown"
-    device = _said("findmnt", "-n", "-o", "SOURCE", "-T", str(folder)) or "unknown"
+    place = _said("findmnt", "-n", "-o", "FSTYPE,SOURCE", "-T", str(folder)).split()
+    kind, device = place if len(place) == 2 else ("an unknown file system", "an unknown disk")
     qemu = (_said("qemu-img", "--version").split(" ") + [""] * 3)[2]
     load = os.getloadavg()[0]
     return (

@@ -18,7 +18,13 @@ _NUMBERS = ("row", "work", "beside", "theirs", "ours", "ratio", "goal", "met")
 def markdown(results: Iterable[Result], machine: str, pairs: int) -> str:
     """Return the tables of a run."""
     results = list(results)
-    lines = [f"{machine} {pairs} pairs.", "", _PICTURE, "", _head(*_NUMBERS)]
+    lines = [
+        f"{machine} {pairs} {'pair' if pairs == 1 else 'pairs'}.",
+        "",
+        _PICTURE,
+        "",
+        _head(*_NUMBERS),
+    ]
     lines += [_line(figure) for result in results for figure in result.figures]
     counted = [count for result in results for count in result.counts]
     if counted:

@@ -9,18 +9,19 @@
  * Results    0, or a count where the function says so; a negative errno on failure. Then
  *            qed_error_message() has a sentence that begins with the function's name, and
  *            qed_error_kind() a stable number. Both are the calling thread's own.
- * Handles    qed_options, qed_image, qed_report: opaque. What makes one takes `T **out` and writes
- *            it on success only. What ends one takes `T **`, sets it to NULL, and accepts NULL.
- *            NULL, a handle of another type and one that was closed are -EINVAL where that can be
- *            seen.
+ * Handles    qed_options, qed_image, qed_queue, qed_report: opaque. What makes one takes `T **out`
+ *            and writes it on success only. What ends one takes `T **`, sets it to NULL, and
+ *            accepts NULL. NULL, a handle of another type and one that was closed are -EINVAL
+ *            where that can be seen.
  * Strings    NUL-terminated. Paths are bytes; names and values of options are UTF-8.
  * Flags      uint32_t; an unknown bit is -EINVAL.
- * Threads    Each function says who may call it. No callback runs under a lock. An image that is
- *            changed has a thread of its own, "qed-background", from the first change to
- *            qed_image_close, and qed_convert and qed_compare have theirs while they run; they
- *            take no signals. The library installs no signal handlers.
- * fork       A child is refused its parent's images (-EINVAL), and may open its own. Options and
- *            reports are memory and stay usable. Descriptors are close-on-exec.
+ * Threads    Each function says who may call it: an image any number of threads at once, a queue
+ *            one at a time. No callback runs under a lock. An image that is changed has a thread
+ *            of its own, "qed-background", from the first change to qed_image_close; a queue has
+ *            some called "qed-queue", until it is freed; qed_convert and qed_compare have theirs
+ *            while they run. They take no signals. The library installs no signal handlers.
+ * fork       A child is refused its parent's images and queues (-EINVAL), and may open its own.
+ *            Options and reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.
  */
 
@@ -269,6 +270,26 @@
 #define LIBQED_HAVE_STREAM 1
 
 /**
+ * The qed_queue_* functions are there, and qed_aio_refusal.
+ */
+#define LIBQED_HAVE_QUEUE 1
+
+/**
+ * An engine of queues: io_uring, with one system call for many requests.
+ */
+#define QED_AIO_IO_URING 1
+
+/**
+ * An engine of queues: threads that make blocking calls.
+ */
+#define QED_AIO_THREADS 2
+
+/**
+ * The functions qed_image_quiesce, qed_image_resume and qed_image_add_overlay are there.
+ */
+#define LIBQED_HAVE_QUIESCE 1
+
+/**
  * An open image. Every call but qed_image_close may be made from any number of threads at once;
  * requests that overlap and run at the same time end in some order. Closed by qed_image_close.
  */
@@ -279,6 +300,13 @@ typedef struct qed_image qed_image;
  * kept: one set may serve many calls. Freed by qed_options_free.
  */
 typedef struct qed_options qed_options;
+
+/**
+ * Requests for an image, pending and done. A queue is used by one thread at a time: another thread
+ * that comes meanwhile is refused with -EBUSY. Any number of queues, and of calls on the image,
+ * may run at once. Freed by qed_queue_free.
+ */
+typedef struct qed_queue qed_queue;
 
 /**
  * What a check found. Never changes. Freed by qed_report_free.
@@ -400,6 +428,59 @@ typedef struct qed_info {
  * return: no longjmp, no C++ exception.
  */
 typedef int (*qed_progress)(void *user_data, uint64_t done, uint64_t total);
+
+/**
+ * A request that has ended. Its size never changes: arrays of it are the caller's.
+ */
+typedef struct qed_completion {
+  /**
+   * What the request was queued with.
+   */
+  uint64_t user_data;
+  /**
+   * What went wrong, one sentence; "" where nothing did. The library's, valid until the next
+   * qed_queue_do_io or qed_queue_free of that queue.
+   */
+  const char *message;
+  /**
+   * 0, or a negative errno.
+   */
+  int32_t result;
+  /**
+   * One of QED_ERROR_*: QED_ERROR_NONE where the request succeeded.
+   */
+  int32_t kind;
+  /**
+   * 0, for later versions.
+   */
+  uint64_t reserved[2];
+} qed_completion;
+
+/**
+ * What a queue is. Later versions add members at the end, never between.
+ */
+typedef struct qed_queue_facts {
+  /**
+   * In: sizeof(qed_queue_facts). Out: the bytes that the library filled in, at most as many.
+   */
+  uint64_t struct_size;
+  /**
+   * The most requests that may be pending.
+   */
+  uint32_t depth;
+  /**
+   * Requests queued whose completions have not been fetched.
+   */
+  uint32_t pending;
+  /**
+   * The engine at work, one of QED_AIO_*.
+   */
+  uint32_t aio;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+} qed_queue_facts;
 
 #ifdef __cplusplus
 extern "C" {
@@ -567,10 +648,11 @@ int64_t qed_image_size(const struct qed_image *image);
 
 /**
  * Flushes *image, closes it and sets it to NULL: also where the flush fails, whose error is
- * returned. NULL, or a pointer to NULL, is fine.
+ * returned. NULL, or a pointer to NULL, is fine. While the image has queues it is not closed, and
+ * *image stays as it is: free them first.
  *
  * Threads: one, when no other thread uses the handle.
- * Errors: what the last flush reports; -EINVAL: not a live handle.
+ * Errors: -EBUSY: the image has queues; what the last flush reports; -EINVAL: not a live handle.
  */
 int qed_image_close(struct qed_image **image);
 
@@ -895,6 +977,215 @@ int qed_image_stream(struct qed_image *image,
                      const struct qed_options *options,
                      qed_progress progress,
                      void *user_data);
+
+/**
+ * Makes a queue for an image, in which depth requests (1 to 4096) may be pending. Of the options,
+ * "aio" says which engine carries requests out: "io_uring" (the default; where the system refuses
+ * it, threads do the work: qed_queue_info tells) or "threads"; "workers" (16, 1 to 256) is how
+ * many threads may make blocking calls for the queue. They start when there is work for them, are
+ * called "qed-queue" and take no signals.
+ *
+ * Ownership: *out is written on success only; free it with qed_queue_free, before the image is
+ * closed. options may be NULL and is not kept. Threads: any.
+ * Errors: -EINVAL: a number out of range, an option that is not one of queues.
+ */
+int qed_queue_new(struct qed_image *image,
+                  uint32_t depth,
+                  const struct qed_options *options,
+                  struct qed_queue **out);
+
+/**
+ * Begins everything that is queued, then waits until at least min requests have ended, or all that
+ * are pending where those are fewer, or timeout_ns nanoseconds have passed; a negative timeout_ns
+ * waits as long as it takes, 0 not at all. Up to max completions are stored in completions, in the
+ * order in which the requests ended. Returns how many; a timeout that passed is no error. With a
+ * max of 0 it only begins what is queued.
+ *
+ * Ownership: completions has room for max elements and is the caller's; the messages in it are the
+ * queue's, until the next call. The buffers of the requests are the caller's again.
+ * Threads: one at a time for each queue.
+ * Errors: -EINVAL: min is more than max; -EBUSY: another thread is inside a call with the queue.
+ */
+int qed_queue_do_io(struct qed_queue *queue,
+                    struct qed_completion *completions,
+                    uint32_t min,
+                    uint32_t max,
+                    int64_t timeout_ns);
+
+/**
+ * A descriptor that is readable while completions wait to be fetched, for poll and its like: never
+ * read it. It may be readable though there is nothing to fetch. Where requests are queued, call
+ * qed_queue_do_io before you wait for it: that is what begins them.
+ *
+ * Ownership: the queue's, the same in every call, closed by qed_queue_free.
+ * Threads: one at a time for each queue.
+ * Errors: -EMFILE and its like: the process has no descriptor left.
+ */
+int qed_queue_completion_fd(struct qed_queue *queue);
+
+/**
+ * Fills *facts in. Set facts->struct_size to sizeof(qed_queue_facts) before the call; members that
+ * this library does not know are left alone.
+ *
+ * Ownership: *facts is the caller's. Threads: one at a time for each queue.
+ * Errors: -EINVAL: struct_size is less than the first version of qed_queue_facts had.
+ */
+int qed_queue_info(const struct qed_queue *queue, struct qed_queue_facts *facts);
+
+/**
+ * Why threads are at work where io_uring was asked for: one sentence, the same in every call; NULL
+ * where the engine is the one that was asked for, and where the call fails. A disk that is not a
+ * plain file, a qcow2 image for one, has threads.
+ *
+ * Ownership: the library's, valid until qed_queue_free. Threads: one at a time for each queue.
+ * Errors: NULL, and the slot says why: not a live handle, another thread is inside.
+ */
+const char *qed_queue_fallback(const struct qed_queue *queue);
+
+/**
+ * Frees *queue and sets it to NULL. What qed_queue_do_io has begun is waited for; what was only
+ * queued never happens. Then the buffers are the caller's again. NULL, or a pointer to NULL, is
+ * fine.
+ *
+ * Threads: one, when no other thread uses the handle.
+ * Errors: -EINVAL: not a live handle.
+ */
+int qed_queue_free(struct qed_queue **queue);
+
+/**
+ * Why queues do not get an engine, one of QED_AIO_*, on this machine: one sentence, the same in
+ * every call; NULL where they do, and for what is no engine.
+ *
+ * Ownership: a constant of the library. Threads: any. Errors: none.
+ */
+const char *qed_aio_refusal(uint32_t aio);
+
+/**
+ * Queues a read of length bytes at offset into buffer. Nothing is read before the next
+ * qed_queue_do_io, which begins everything that is queued, in any order, and gives the
+ * completions. user_data comes back in the completion. Flags: none.
+ *
+ * Ownership: the buffer is lent to the queue until the completion was fetched, or the queue freed.
+ * Threads: one at a time for each queue.
+ * Errors: -EBUSY: as many requests are pending as the queue is deep, or another thread is inside a
+ * call with it; -EINVAL: the buffer cannot be one, unknown flags. Everything else is told by the
+ * completion, also that the range passes the end of the disk.
+ */
+int qed_queue_read(struct qed_queue *queue,
+                   void *buffer,
+                   size_t length,
+                   uint64_t offset,
+                   uint64_t user_data,
+                   uint32_t flags);
+
+/**
+ * Queues a write of length bytes of buffer at offset. Flags: QED_FUA.
+ *
+ * Ownership: as qed_queue_read; the buffer must not change meanwhile. Threads, errors: as
+ * qed_queue_read.
+ */
+int qed_queue_write(struct qed_queue *queue,
+                    const void *buffer,
+                    size_t length,
+                    uint64_t offset,
+                    uint64_t user_data,
+                    uint32_t flags);
+
+/**
+ * Queues a read at offset into the iovcnt buffers of iov, in order. They may not overlap. Flags:
+ * none.
+ *
+ * Ownership: iov is copied, its buffers are lent as for qed_queue_read. Threads: as
+ * qed_queue_read.
+ * Errors: as qed_queue_read; -EINVAL: iovcnt is negative or more than 1024, or buffers overlap.
+ */
+int qed_queue_readv(struct qed_queue *queue,
+                    const struct iovec *iov,
+                    int iovcnt,
+                    uint64_t offset,
+                    uint64_t user_data,
+                    uint32_t flags);
+
+/**
+ * Queues a write of the iovcnt buffers of iov at offset, in order, as one request. Flags: QED_FUA.
+ *
+ * Ownership: iov is copied, its buffers are lent as for qed_queue_write. Threads: as
+ * qed_queue_read.
+ * Errors: as qed_queue_read; -EINVAL: iovcnt is negative or more than 1024.
+ */
+int qed_queue_writev(struct qed_queue *queue,
+                     const struct iovec *iov,
+                     int iovcnt,
+                     uint64_t offset,
+                     uint64_t user_data,
+                     uint32_t flags);
+
+/**
+ * Queues what qed_image_write_zeroes does. Flags: QED_FUA, QED_MAY_UNMAP, QED_NO_FALLBACK.
+ *
+ * Threads, errors: as qed_queue_read.
+ */
+int qed_queue_write_zeroes(struct qed_queue *queue,
+                           uint64_t offset,
+                           uint64_t length,
+                           uint64_t user_data,
+                           uint32_t flags);
+
+/**
+ * Queues what qed_image_discard does. Flags: none.
+ *
+ * Threads, errors: as qed_queue_read.
+ */
+int qed_queue_discard(struct qed_queue *queue,
+                      uint64_t offset,
+                      uint64_t length,
+                      uint64_t user_data,
+                      uint32_t flags);
+
+/**
+ * Queues a flush. It makes stable what completed before: requests whose completions were fetched
+ * before the flush began, of this queue and of others, and calls that had returned. Flags: none.
+ *
+ * Threads, errors: as qed_queue_read.
+ */
+int qed_queue_flush(struct qed_queue *queue, uint64_t user_data, uint32_t flags);
+
+/**
+ * Brings a disk to rest: waits for the calls and requests that run, makes everything stable, and
+ * closes the file, which is complete and unlocked then. It may be copied, or be changed by another
+ * process. Calls of other threads, and requests in queues, wait for qed_image_resume; a call of
+ * the thread that quiesced the image would wait for itself, and is refused.
+ *
+ * Threads: any; the same one calls qed_image_resume, or another.
+ * Errors: -EBUSY: it is quiesced already; what a flush reports: the disk runs on then; what
+ * closing reports: calls then fail until qed_image_resume succeeds.
+ */
+int qed_image_quiesce(struct qed_image *image);
+
+/**
+ * Opens a quiesced disk again, from what its file holds now, and lets the calls go on that waited.
+ *
+ * Threads: any.
+ * Errors: -EINVAL: it is not quiesced; as qed_image_open: calls then fail with QED_ERROR_BUSY
+ * until a later qed_image_resume succeeds.
+ */
+int qed_image_resume(struct qed_image *image);
+
+/**
+ * Takes an external snapshot: creates an image at path over the disk's own file, and the disk goes
+ * on in it. The file it ran on keeps everything written before this call, complete and stable, and
+ * is only read from now on; what is written from now on goes into the new image. Calls of other
+ * threads wait meanwhile. Of the options those of creating apply: "backing" is the name of the
+ * disk's file as the new image stores it (its file name alone where both lie in one directory,
+ * else its absolute path). On failure the disk goes on as it was, and the new image is gone.
+ *
+ * Ownership: options may be NULL and is not kept. Threads: any.
+ * Errors: -EEXIST: path exists; -EINVAL: the disk is read-only, or has no path while no name is
+ * given; as qed_image_create and qed_image_quiesce.
+ */
+int qed_image_add_overlay(struct qed_image *image,
+                          const char *path,
+                          const struct qed_options *options);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,6 +1,7 @@
 """The parts of `make bench` that could tell a falsehood: ratios, goals, counts, the document."""
 
 import re
+import subprocess
 from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
@@ -198,3 +199,10 @@ def test_a_run_that_is_interrupted_changes_no_document(
     main.main()
     assert "old" not in document.read_text()
     assert (tmp_path / "benchmarks.svg").exists()
+
+
+def test_the_c_side_compiles_as_c99_without_a_warning() -> None:
+    source = Path(__file__).parents[2] / "benches" / "reads.c"
+    words = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    words += [f"-I{source.parents[1] / 'include'}", str(source)]
+    subprocess.run(words, check=True)

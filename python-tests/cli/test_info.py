@@ -172,3 +172,17 @@ def test_printable_text_controls_no_terminal(text: str) -> None:
     assert all(c.isprintable() or "\udc80" <= c <= "\udcff" for c in shown)
     if text.isprintable():
         assert shown == text
+
+
+def test_what_the_machine_offers_is_told_where_it_is_asked_for(
+    qed_cli: Command, path: Path
+) -> None:
+    qed.create(path, "1M")
+    refusal = qed.aio_refusal()
+    engine = "io_uring" if refusal is None else "threads"
+    assert f"\nqueues: {engine}" in qed_cli.ok("info", "--machine", path)
+    assert "queues" not in qed_cli.ok("info", path)
+    document = json.loads(qed_cli.ok("info", "--machine", "--output=json", path))
+    assert document["queues"] == {"aio": engine, "refusal": refusal}
+    with qed.open(path) as image, image.queue() as queue:
+        assert queue.aio == engine

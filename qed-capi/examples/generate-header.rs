@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 15] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -81,6 +81,9 @@ const SOURCES: [&str; 12] = [
     "probe.rs",
     "convert.rs",
     "work.rs",
+    "completion.rs",
+    "queue.rs",
+    "quiesce.rs",
 ];
 
 const INCLUDES: [&str; 4] = ["stdbool.h", "stddef.h", "stdint.h", "sys/uio.h"];
@@ -96,17 +99,18 @@ const PREAMBLE: &str = r#"/*
  * Results    0, or a count where the function says so; a negative errno on failure. Then
  *            qed_error_message() has a sentence that begins with the function's name, and
  *            qed_error_kind() a stable number. Both are the calling thread's own.
- * Handles    qed_options, qed_image, qed_report: opaque. What makes one takes `T **out` and writes
- *            it on success only. What ends one takes `T **`, sets it to NULL, and accepts NULL.
- *            NULL, a handle of another type and one that was closed are -EINVAL where that can be
- *            seen.
+ * Handles    qed_options, qed_image, qed_queue, qed_report: opaque. What makes one takes `T **out`
+ *            and writes it on success only. What ends one takes `T **`, sets it to NULL, and
+ *            accepts NULL. NULL, a handle of another type and one that was closed are -EINVAL
+ *            where that can be seen.
  * Strings    NUL-terminated. Paths are bytes; names and values of options are UTF-8.
  * Flags      uint32_t; an unknown bit is -EINVAL.
- * Threads    Each function says who may call it. No callback runs under a lock. An image that is
- *            changed has a thread of its own, "qed-background", from the first change to
- *            qed_image_close, and qed_convert and qed_compare have theirs while they run; they
- *            take no signals. The library installs no signal handlers.
- * fork       A child is refused its parent's images (-EINVAL), and may open its own. Options and
- *            reports are memory and stay usable. Descriptors are close-on-exec.
+ * Threads    Each function says who may call it: an image any number of threads at once, a queue
+ *            one at a time. No callback runs under a lock. An image that is changed has a thread
+ *            of its own, "qed-background", from the first change to qed_image_close; a queue has
+ *            some called "qed-queue", until it is freed; qed_convert and qed_compare have theirs
+ *            while they run. They take no signals. The library installs no signal handlers.
+ * fork       A child is refused its parent's images and queues (-EINVAL), and may open its own.
+ *            Options and reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.
  */"#;

@@ -5,7 +5,7 @@
 //! that memory of the stated length is there is the caller's promise.
 
 use libc::iovec;
-use qed_core::{Error, Result};
+use qed_core::{Error, RawPart, Result};
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -112,6 +112,34 @@ pub(crate) unsafe fn vector<'a>(vector: *const iovec, count: c_int) -> Result<Ve
     // SAFETY: the caller's promise.
     let buffers = vector.iter().map(|e| unsafe { buffer(e.iov_base, e.iov_len) });
     buffers.map(|buffer| buffer.map(IoSlice::new)).collect()
+}
+
+/// A buffer that stays the caller's after the call. No byte of it is touched here.
+pub(crate) fn part(pointer: *const c_void, length: usize) -> Result<RawPart> {
+    if length > 0 {
+        range(pointer, length, "buffer")?;
+    }
+    Ok(RawPart { start: pointer.cast_mut().cast(), length })
+}
+
+/// Buffers that stay the caller's after the call; the vector itself does not have to. Those to be
+/// filled may not overlap.
+///
+/// # Safety
+/// `count` elements of `vector` may be read.
+pub(crate) unsafe fn parts(
+    vector: *const iovec,
+    count: c_int,
+    filled: bool,
+) -> Result<Vec<RawPart>> {
+    // SAFETY: the caller's promise.
+    let vector = unsafe { elements(vector, count) }?;
+    if filled {
+        no_overlap(vector)?;
+    }
+    let part =
+        |element: &iovec| RawPart { start: element.iov_base.cast(), length: element.iov_len };
+    Ok(vector.iter().map(part).collect())
 }
 
 /// A file of our own behind the caller's descriptor, which stays the caller's.

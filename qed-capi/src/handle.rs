@@ -86,11 +86,27 @@ pub(crate) unsafe fn get<'a, H: Handle>(handle: *const H) -> Result<&'a H::Value
 /// # Safety `place` is NULL or may be read and written, and holds what [`get`] accepts. No thread
 /// is inside a call with the handle.
 pub(crate) unsafe fn take<H: Handle>(place: *mut *mut H) -> Result<Option<Box<H::Value>>> {
+    // SAFETY: the caller's promise.
+    unsafe { take_when(place, |_| Ok(())) }
+}
+
+/// As [`take`]; where `ready` fails, that is the answer, and the handle stays as it is.
+///
+/// # Safety
+/// As for [`take`].
+pub(crate) unsafe fn take_when<H: Handle>(
+    place: *mut *mut H,
+    ready: impl FnOnce(&H::Value) -> Result<()>,
+) -> Result<Option<Box<H::Value>>> {
     if place.is_null() {
         return Ok(None);
     }
     if !place.is_aligned() {
         return Err(Error::invalid(format!("{} is a misaligned pointer", H::ARGUMENT)));
+    }
+    // SAFETY: not NULL, aligned, and the caller's to read; then the caller's promise.
+    if let Ok(value) = unsafe { get(place.read()) } {
+        ready(value)?;
     }
     // SAFETY: not NULL, aligned, and the caller's to change.
     let handle = unsafe { place.replace(ptr::null_mut()) };

@@ -5,8 +5,9 @@ use crate::arguments;
 use crate::guard::{count, status};
 use crate::handle::{self, Handle};
 use crate::options::{self, qed_options};
-use qed_core::{CreateOptions, Disk, Result, create, create_file};
+use qed_core::{CreateOptions, Disk, Error, ErrorKind, Result, create, create_file};
 use std::ffi::{c_char, c_int};
+use std::sync::Arc;
 
 /// The qed_image_* functions are there that create, open, close, read, write, zero, discard and
 /// flush an image, and tell its size.
@@ -24,7 +25,8 @@ pub struct qed_image {
 }
 
 impl Handle for qed_image {
-    type Value = Disk;
+    /// Its queues share it.
+    type Value = Arc<Disk>;
     const MAGIC: u64 = u64::from_le_bytes(*b"qed-imag");
     const ARGUMENT: &'static str = "image";
     const TYPE: &'static str = "qed_image";
@@ -96,7 +98,7 @@ pub unsafe extern "C" fn qed_image_open(
         // SAFETY: the header's contract: NULL or a handle.
         let image = Disk::open(path, &unsafe { options::to_open(options) }?)?;
         // SAFETY: not NULL, aligned, and the caller's to write.
-        unsafe { out.write(handle::new(image)) };
+        unsafe { out.write(handle::new(Arc::new(image))) };
         Ok(())
     })
 }
@@ -121,7 +123,7 @@ pub unsafe extern "C" fn qed_image_open_fd(
         let options = unsafe { options::to_open(options) }?;
         let image = Disk::open_file(arguments::descriptor(fd)?, &options)?;
         // SAFETY: not NULL, aligned, and the caller's to write.
-        unsafe { out.write(handle::new(image)) };
+        unsafe { out.write(handle::new(Arc::new(image))) };
         Ok(())
     })
 }
@@ -136,16 +138,27 @@ pub unsafe extern "C" fn qed_image_size(image: *const qed_image) -> i64 {
 }
 
 /// Flushes *image, closes it and sets it to NULL: also where the flush fails, whose error is
-/// returned. NULL, or a pointer to NULL, is fine.
+/// returned. NULL, or a pointer to NULL, is fine. While the image has queues it is not closed, and
+/// *image stays as it is: free them first.
 ///
 /// Threads: one, when no other thread uses the handle.
-/// Errors: what the last flush reports; -EINVAL: not a live handle.
+/// Errors: -EBUSY: the image has queues; what the last flush reports; -EINVAL: not a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qed_image_close(image: *mut *mut qed_image) -> c_int {
     status("qed_image_close", || {
         // SAFETY: the header's contract: NULL, or a place that holds NULL or a handle.
-        unsafe { handle::take(image) }?.map_or(Ok(()), |image| image.close())
+        let image = unsafe { handle::take_when(image, no_queues) }?;
+        // None else can hold it: queues alone do, and there are none.
+        image.and_then(|image| Arc::into_inner(*image)).map_or(Ok(()), Disk::close)
     })
+}
+
+/// Fails where queues hold the disk.
+fn no_queues(disk: &Arc<Disk>) -> Result<()> {
+    if Arc::strong_count(disk) == 1 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Busy, "the image has queues: free them first"))
 }
 
 /// # Safety

@@ -13,6 +13,7 @@
 
 mod arguments;
 pub mod backing;
+pub mod completion;
 pub mod convert;
 pub mod extents;
 mod fork;
@@ -23,6 +24,8 @@ pub mod info;
 pub mod io;
 pub mod options;
 pub mod probe;
+pub mod queue;
+pub mod quiesce;
 pub mod report;
 pub mod status;
 pub mod version;

@@ -7,7 +7,7 @@ use crate::handle::{self, Handle};
 use parking_lot::Mutex;
 use qed_core::{
     BackingPolicy, BackingSource, CompactOptions, ComparePlan, ConvertPlan, CreateOptions, Error,
-    NamedOptions, OpenOptions, OptionValue, Result, StreamOptions,
+    NamedOptions, OpenOptions, OptionValue, QueueOptions, Result, StreamOptions,
 };
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::OwnedFd;
@@ -183,6 +183,22 @@ pub(crate) unsafe fn to_stream(options: *const qed_options) -> Result<StreamOpti
     }
     // SAFETY: the caller's promise.
     unsafe { handle::get(options) }?.lock().named.to_stream()
+}
+
+/// What making a queue takes, but its depth; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_queue(options: *const qed_options) -> Result<QueueOptions> {
+    if options.is_null() {
+        return NamedOptions::new().to_queue();
+    }
+    // SAFETY: the caller's promise.
+    let options = unsafe { handle::get(options) }?.lock();
+    if options.directory.is_some() || !options.chain.is_empty() {
+        return Err(Error::invalid("a queue takes no backing files: its image has them"));
+    }
+    options.named.to_queue()
 }
 
 /// What creating takes; NULL stands for the defaults.

@@ -115,7 +115,8 @@ pub(crate) fn terminate(text: &mut Vec<u8>) {
     text.push(0);
 }
 
-fn number(kind: ErrorKind) -> c_int {
+/// The constant that stands for a kind.
+pub(crate) fn number(kind: ErrorKind) -> c_int {
     let place = ErrorKind::ALL.iter().zip(1..).find(|(known, _)| **known == kind);
     place.map_or(QED_ERROR_INTERNAL, |(_, number)| number)
 }

@@ -26,6 +26,39 @@ fn hello_says_hello_once() {
     assert!(output.stdout.is_empty());
 }
 
+/// Goal: the event loop copies each disk into the next one, whatever runs beside. Method: one image
+/// and several; each block is compared with the pattern that the example's head tells.
+#[test]
+fn event_loop_copies_every_block_to_the_next_image() {
+    const BLOCK: usize = 65536;
+    let Some(example) = Example::compiled("event_loop") else { return };
+    for names in [&["one.qed"][..], &["a.qed", "b.qed", "c.qed"]] {
+        let output = run(example.command().args(names));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let lines = names.iter().map(|name| format!("{name}: 64 blocks read, 64 written\n"));
+        assert_eq!(said, lines.collect::<String>());
+        let pattern = |disk: usize, block: usize| (disk * 64 + block) % 255 + 1;
+        for (number, name) in names.iter().enumerate() {
+            let disk = open(example.file(name), &OpenOptions::default()).unwrap();
+            let mut seen = vec![0; 128 * BLOCK];
+            disk.pread(&mut seen, 0).unwrap();
+            let before = (number + names.len() - 1) % names.len();
+            for (index, block) in seen.chunks(BLOCK).enumerate() {
+                let from = if index < 64 { number } else { before };
+                let wanted = pattern(from, index % 64);
+                let differs = block.iter().position(|byte| usize::from(*byte) != wanted);
+                assert_eq!(differs, None, "{name}: block {index}");
+            }
+            disk.close().unwrap();
+        }
+    }
+    std::fs::write(example.file("odd.qed"), "not an image").unwrap();
+    let output = example.command().args(["one.qed", "odd.qed"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("odd.qed: qed_image_open: "), "{said}");
+}
+
 /// Goal: a replay leaves what the trace says, from four threads as from one. Method: a trace of
 /// overlapping requests that cross regions and clusters; the raw file is the judge of the image,
 /// and the raw files of both replays are the same.

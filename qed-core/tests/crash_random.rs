@@ -35,6 +35,11 @@ fn random_runs_survive_every_crash() {
 }
 
 #[test]
+fn random_writes_in_flight_together_survive_every_crash() {
+    judge_seeds(Shape::Queued, 15);
+}
+
+#[test]
 fn random_changes_in_the_midst_of_a_flush_survive_every_crash() {
     // Goal: C6, C7, C9 in runs nobody thought of. Method: calls are made from inside the writes
     // and the syncs of a flush, whose end comes after theirs.

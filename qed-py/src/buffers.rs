@@ -10,8 +10,11 @@ use crate::errors;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use qed_core::{Buffers, RawPart};
 use std::io::{IoSlice, IoSliceMut};
 use std::slice;
+use std::sync::Arc;
 
 /// The bytes of an object, to be written to an image. Any item type, C-contiguous.
 pub(crate) struct Source(PyUntypedBuffer);
@@ -22,6 +25,10 @@ pub(crate) struct Target(PyUntypedBuffer);
 impl Source {
     pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         contiguous(object).map(Self)
+    }
+
+    fn part(&self) -> RawPart {
+        part(&self.0)
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -44,6 +51,10 @@ impl Target {
             return Err(PyTypeError::new_err(text));
         }
         Ok(Self(view))
+    }
+
+    fn part(&self) -> RawPart {
+        part(&self.0)
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
@@ -92,6 +103,63 @@ impl TargetList {
     pub(crate) fn as_slices(&mut self) -> Vec<IoSliceMut<'_>> {
         self.0.iter_mut().map(|target| IoSliceMut::new(target.as_mut_slice())).collect()
     }
+}
+
+/// A `bytes` object that is being made: nobody else sees it before it is complete.
+pub(crate) struct Fresh {
+    bytes: Py<PyBytes>,
+    part: RawPart,
+}
+
+impl Fresh {
+    pub(crate) fn new(py: Python<'_>, length: usize) -> PyResult<Self> {
+        let mut part = RawPart { start: std::ptr::null_mut(), length };
+        let bytes = PyBytes::new_with(py, length, |bytes| {
+            part.start = bytes.as_mut_ptr();
+            Ok(())
+        })?;
+        Ok(Self { bytes: bytes.unbind(), part })
+    }
+}
+
+/// The memory of a request while an engine has it.
+pub(crate) enum Memory {
+    None,
+    Fresh(Fresh),
+    Target(Target),
+    Targets(TargetList),
+    Source(Source),
+    Sources(SourceList),
+}
+
+impl Memory {
+    /// The memory for a request of the engine, which keeps it.
+    pub(crate) fn lend(memory: &Arc<Self>) -> Buffers {
+        let parts = match &**memory {
+            Self::None => Vec::new(),
+            Self::Fresh(fresh) => vec![fresh.part],
+            Self::Target(target) => vec![target.part()],
+            Self::Targets(targets) => targets.0.iter().map(Target::part).collect(),
+            Self::Source(source) => vec![source.part()],
+            Self::Sources(sources) => sources.0.iter().map(Source::part).collect(),
+        };
+        // SAFETY: the views, which the keeper holds, keep the bytes in their place. Targets are
+        // writable and do not overlap; a fresh object is nobody else's yet. That Python code does
+        // not touch the bytes meanwhile is its promise, as with every file of Python's own.
+        unsafe { Buffers::from_raw_parts(parts, Box::new(Arc::clone(memory))) }
+    }
+
+    /// The object that was made for the request, now that it is filled.
+    pub(crate) fn bytes(&self, py: Python<'_>) -> Option<Py<PyBytes>> {
+        match self {
+            Self::Fresh(fresh) => Some(fresh.bytes.clone_ref(py)),
+            _ => None,
+        }
+    }
+}
+
+fn part(view: &PyUntypedBuffer) -> RawPart {
+    RawPart { start: view.buf_ptr().cast(), length: view.len_bytes() }
 }
 
 fn contiguous(object: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {

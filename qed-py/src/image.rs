@@ -4,7 +4,7 @@
 //! waits for the I/O of other threads, and later calls find the image closed. The subclass in
 //! `qed/_image.py` adds the manners: context manager, leak warning, `raw()`.
 
-use crate::arguments::{Bytes, Target};
+use crate::arguments::{self, Bytes, Target};
 use crate::backing;
 use crate::buffers::{self, SourceList, TargetList};
 use crate::call::detached;
@@ -16,7 +16,7 @@ use crate::{options, results};
 use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use qed_core::{Disk, Flags, Result};
+use qed_core::{Disk, Error, ErrorKind, Flags, Result};
 use std::cell::RefCell;
 use std::ptr;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// An open image.
 #[pyclass(frozen, subclass, module = "qed._qed")]
 pub(crate) struct Image {
+    /// Queues share it.
     engine: RwLock<Option<Arc<Disk>>>,
     closed: AtomicBool,
     read_only: bool,
@@ -34,7 +35,8 @@ pub(crate) struct Image {
 impl Image {
     fn of(engine: Disk) -> Self {
         let (read_only, closed) = (engine.is_read_only(), AtomicBool::new(false));
-        Self { engine: RwLock::new(Some(Arc::new(engine))), closed, read_only, birth: Birth::now() }
+        let engine = RwLock::new(Some(Arc::new(engine)));
+        Self { engine, closed, read_only, birth: Birth::now() }
     }
 
     /// Runs `work` on the engine, detached from the interpreter.
@@ -59,6 +61,11 @@ impl Image {
             let engine = self.engine.read_recursive();
             work(engine.as_ref().ok_or_else(|| errors::closed("image"))?)
         })
+    }
+
+    /// The engine, for a queue.
+    pub(crate) fn shared(&self, py: Python<'_>) -> PyResult<Arc<Disk>> {
+        self.with_shared(py, |engine| Ok(Arc::clone(engine)))
     }
 
     /// Runs long `work` on several engines, detached from the interpreter. Until it returns, this
@@ -183,12 +190,8 @@ impl Image {
         length: Bytes,
         offset: Bytes,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let (Bytes(length), Bytes(offset)) = (length, offset);
-        if length > LARGE {
-            // The engine judges the range before this asks for the memory.
-            self.with(py, |engine| engine.extents(offset, length).map(drop))?;
-        }
-        let length = usize::try_from(length)?;
+        judge_large(self, py, length, offset)?;
+        let (length, Bytes(offset)) = (usize::try_from(length.0)?, offset);
         PyBytes::new_with(py, length, |buffer| self.with(py, |engine| engine.pread(buffer, offset)))
     }
 
@@ -233,9 +236,7 @@ impl Image {
         fua: bool,
         no_fallback: bool,
     ) -> PyResult<()> {
-        let flags = flag(Flags::MAY_UNMAP, may_unmap)
-            | flag(Flags::FUA, fua)
-            | flag(Flags::NO_FALLBACK, no_fallback);
+        let flags = zeroing(may_unmap, fua, no_fallback);
         self.with(py, |engine| engine.write_zeroes(offset.0, length.0, flags))
     }
 
@@ -274,19 +275,52 @@ impl Image {
         Extents::new(slf.py(), Owner::Chain(slf.clone().unbind()), offset, length)
     }
 
+    /// Brings the disk to rest: its file is complete, closed and unlocked.
+    fn quiesce(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, Disk::quiesce)
+    }
+
+    /// Opens a quiesced disk again, and lets calls go on.
+    fn resume(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, Disk::resume)
+    }
+
+    /// Puts a new image over the disk's file, in which the disk goes on.
+    #[pyo3(signature = (path, *, backing = None, **options))]
+    fn add_overlay(
+        &self,
+        py: Python<'_>,
+        path: &Bound<'_, PyAny>,
+        backing: Option<&Bound<'_, PyAny>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let path = arguments::path(path)?;
+        let mut options = options::create(py, options)?;
+        options.backing = backing.map(arguments::path).transpose()?;
+        self.with(py, |engine| qed_core::add_overlay(engine, path, &options))
+    }
+
     /// Flushes and closes; waits for calls of other threads. Twice is harmless.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if self.is_lent() {
             let text = "the image cannot be closed by the progress function of a call that uses it";
             return Err(errors::invalid(py, text));
         }
-        self.closed.store(true, Ordering::Release);
         if !self.birth.is_here() {
+            self.closed.store(true, Ordering::Release);
             return Ok(());
         }
         detached(py, || {
-            let engine = self.engine.write().take().and_then(Arc::into_inner);
-            engine.map_or(Ok(()), Disk::close)
+            let engine = {
+                let mut engine = self.engine.write();
+                if engine.as_ref().is_some_and(|engine| Arc::strong_count(engine) > 1) {
+                    let text = "the image has a queue that is not closed";
+                    return Err(Error::new(ErrorKind::Busy, text));
+                }
+                self.closed.store(true, Ordering::Release);
+                engine.take()
+            };
+            engine.and_then(Arc::into_inner).map_or(Ok(()), Disk::close)
         })
     }
 }
@@ -300,8 +334,29 @@ impl Drop for Image {
     }
 }
 
-fn flag(flag: Flags, wanted: bool) -> Flags {
+/// `flag` where it is wanted.
+pub(crate) fn flag(flag: Flags, wanted: bool) -> Flags {
     if wanted { flag } else { Flags::NONE }
+}
+
+/// The flags of writing zeroes.
+pub(crate) fn zeroing(may_unmap: bool, fua: bool, no_fallback: bool) -> Flags {
+    flag(Flags::MAY_UNMAP, may_unmap)
+        | flag(Flags::FUA, fua)
+        | flag(Flags::NO_FALLBACK, no_fallback)
+}
+
+/// Has the engine judge the range of a large read before anybody asks for its memory.
+pub(crate) fn judge_large(
+    image: &Image,
+    py: Python<'_>,
+    Bytes(length): Bytes,
+    Bytes(offset): Bytes,
+) -> PyResult<()> {
+    if length <= LARGE {
+        return Ok(());
+    }
+    image.with(py, |engine| engine.extents(offset, length).map(drop))
 }
 
 fn is_read_only(

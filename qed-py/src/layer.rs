@@ -13,7 +13,8 @@ use qed_core::Result;
 /// An image file opened for looking only.
 #[pyclass(frozen, subclass, module = "qed._qed")]
 pub(crate) struct Layer {
-    engine: RwLock<Option<qed_core::Layer>>,
+    /// Boxed: an object of the interpreter's has no alignment of its own to give.
+    engine: RwLock<Option<Box<qed_core::Layer>>>,
 }
 
 impl Layer {
@@ -25,7 +26,7 @@ impl Layer {
     ) -> PyResult<T> {
         detached(py, || {
             let engine = self.engine.read();
-            work(engine.as_ref().ok_or_else(|| errors::closed("layer"))?)
+            work(engine.as_deref().ok_or_else(|| errors::closed("layer"))?)
         })
     }
 }
@@ -40,7 +41,7 @@ impl Layer {
             Target::Path(path) => qed_core::inspect(path, &options),
             Target::File(file) => qed_core::inspect_file(file, &options),
         })?;
-        Ok(Self { engine: RwLock::new(Some(engine)) })
+        Ok(Self { engine: RwLock::new(Some(Box::new(engine))) })
     }
 
     /// Bytes of the disk the guest sees.

@@ -11,6 +11,7 @@ mod bench;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
+mod completion;
 mod convert;
 mod crash;
 #[allow(unsafe_code)]
@@ -24,6 +25,7 @@ mod layer;
 mod layout;
 mod options;
 mod progress;
+mod queue;
 mod results;
 mod work;
 
@@ -34,6 +36,8 @@ use pyo3::prelude::*;
 mod _qed {
     #[pymodule_export]
     use crate::bench::bench;
+    #[pymodule_export]
+    use crate::completion::Completion;
     #[pymodule_export]
     use crate::convert::{compare, convert};
     #[pymodule_export]
@@ -63,6 +67,8 @@ mod _qed {
     #[pymodule_export]
     use crate::layout::layout;
     #[pymodule_export]
+    use crate::queue::{Queue, aio_refusal};
+    #[pymodule_export]
     use crate::work::{compact, stream};
 
     #[pymodule_export]
@@ -74,3 +80,20 @@ mod _qed {
     #[pymodule_export]
     const BENCH_MAX_THREADS: u64 = qed_core::bench::MAX_THREADS;
 }
+
+/// The interpreter aligns its objects as it does: a class may not ask for more.
+const fn fits_an_object<T>() {
+    assert!(align_of::<T>() <= 16, "box what is aligned so");
+}
+const _: () = {
+    fits_an_object::<image::Image>();
+    fits_an_object::<layer::Layer>();
+    fits_an_object::<queue::Queue>();
+    fits_an_object::<extents::Extents>();
+    fits_an_object::<crash::prepared::Prepared>();
+    fits_an_object::<crash::recorder::CrashRecorder>();
+    fits_an_object::<crash::log::CrashLog>();
+    fits_an_object::<crash::state::CrashState>();
+    fits_an_object::<crash::workload::CrashWorkload>();
+    fits_an_object::<crash::view::View>();
+};

@@ -5,7 +5,7 @@ use crate::errors;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
-use qed_core::{CreateOptions, Format, NamedOptions, OpenOptions, OptionValue};
+use qed_core::{Aio, CreateOptions, Format, NamedOptions, OpenOptions, OptionValue, QueueOptions};
 
 /// What `open`, `inspect` and `check` take.
 pub(crate) fn open(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<OpenOptions> {
@@ -18,6 +18,24 @@ pub(crate) fn create(
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<CreateOptions> {
     named(py, keywords)?.to_create().map_err(|error| errors::to_python(py, &error))
+}
+
+/// What queues take beside their depth.
+pub(crate) fn queue(
+    py: Python<'_>,
+    keywords: Option<&Bound<'_, PyDict>>,
+) -> PyResult<QueueOptions> {
+    named(py, keywords)?.to_queue().map_err(|error| errors::to_python(py, &error))
+}
+
+/// The engine that the word means, by the table's entry for `aio`.
+pub(crate) fn aio(py: Python<'_>, word: &str) -> PyResult<Aio> {
+    let mut options = NamedOptions::new();
+    options
+        .set("aio", OptionValue::Str(word.to_owned()))
+        .and_then(|()| options.to_queue())
+        .map(|options| options.aio)
+        .map_err(|error| errors::to_python(py, &error))
 }
 
 /// The format that the word means, by the table's entry for `format`.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import qed
+from qed.cli._program import QED
 from qed.cli.io._commands import find
 from support.both import NAMES, PATIENCE_S, Side, qed_script
 from support.commands import Command
@@ -171,7 +172,7 @@ def test_help_explains_every_command(side: Side) -> None:
     for name in ("read", "writev", "aio_flush", "alloc", "reopen", "sigraise", "zone_report"):
         assert name in names
     for name in names:
-        command = find(name)
+        command = find(name, QED)
         assert command is not None
         explained = side.run("qed", "io", "-c", f"help {name}").out
         assert explained.startswith(f"{name} ")
@@ -313,3 +314,66 @@ print(status, *sorted({name.split(".")[0] for name in sys.modules}))
     assert "qed" in modules
     slow = {"click", "tqdm", "argparse", "concurrent", "tempfile", "json", "subprocess", "asyncio"}
     assert not slow & set(modules)
+
+
+@pytest.mark.parametrize(
+    "engine", [(), ("-i", "threads"), ("-i", "io_uring"), ("-k", "-n"), ("-n", "-i", "native")]
+)
+@pytest.mark.parametrize("name", ["qed", "qemu-io"])
+def test_requests_in_the_background_run_on_the_engine_that_is_asked_for(
+    side: Side, name: str, engine: tuple[str, ...]
+) -> None:
+    words = ["qed", "io"] if name == "qed" else ["qemu-io"]
+    commands = [f"aio_write -q -P {n} {n * 4}k 4k" for n in range(100)]
+    commands += ["aio_flush", "aio_read -P 7 28k 4k", "aio_read -P 1 0 8k", "aio_read 2M 1"]
+    script = "".join(f"{line}\n" for line in [*commands, "aio_flush"])
+    done = side.run(*words, *engine, "a.qed", stdin=script.encode())
+    assert done.status == 0
+    out = done.out.replace("qemu-io> ", "")
+    assert "read 4096/4096 bytes at offset 28672\n" in out
+    assert "Pattern verification failed at offset 0, 8192 bytes\n" in out
+    assert "readv failed: Input/output error\n" in out
+    with qed.open(side.directory / "a.qed") as image:
+        for n in range(100):
+            assert image.pread(4096, n * 4096) == bytes([n]) * 4096
+
+
+def test_a_disk_comes_to_rest_and_gets_an_overlay(side: Side) -> None:
+    commands = ["write -q -P 1 0 4k", "quiesce", "read 0 1", "quiesce", "resume", "resume"]
+    commands += ["overlay o.qed", "write -q -P 2 0 4k", "read -q -P 2 0 4k", "overlay o.qed"]
+    commands += ["resume a", "map"]
+    words = [word for line in commands for word in ("-c", line)]
+    done = side.run("qed", "io", *words, "a.qed")
+    assert done.status == 1
+    lines = done.err.splitlines()
+    wanted = ["by this very thread", "already", "not quiesced", "o.qed: the file exists"]
+    assert all(want in line for want, line in zip(wanted, lines, strict=True)), lines
+    assert "Could not resume request: Operation not supported" in done.out
+    with qed.open(side.directory / "a.qed") as below, qed.open(side.directory / "o.qed") as above:
+        assert below.pread(4096, 0) == b"\1" * 4096
+        assert above.pread(4096, 0) == b"\2" * 4096
+        assert above.info().backing == "a.qed"
+
+
+@pytest.mark.parametrize("engine", ["threads", "io_uring"])
+def test_requests_wait_for_a_quiesced_disk(side: Side, engine: str) -> None:
+    commands = ["quiesce", "aio_write -P 3 0 4k", "aio_flush", "resume", "aio_flush"]
+    words = [word for line in commands for word in ("-c", line)]
+    done = side.run("qed", "io", "-i", engine, *words, "a.qed")
+    assert done.status == 1
+    assert done.err == "qed io: requests wait for a quiesced disk: 'resume' it first\n"
+    assert done.out.startswith("wrote 4096/4096 bytes at offset 0\n")
+    # The end of the run lets them go on.
+    done = side.run("qed", "io", "-i", engine, "-c", "quiesce", "-c", "aio_write -q 8k 4k", "a.qed")
+    assert (done.status, done.out, done.err) == (0, "", "")
+    with qed.open(side.directory / "a.qed") as image:
+        assert image.pread(4096, 0) == b"\3" * 4096
+        assert image.pread(4096, 8192) == b"\xcd" * 4096
+
+
+def test_what_qemu_io_has_not_is_not_there_under_its_name(side: Side) -> None:
+    done = side.run("qemu-io", "-c", "quiesce", "a.qed")
+    assert 'command "quiesce" not found' in done.err
+    assert "bad argument count 0 to resume" in side.run("qemu-io", "-c", "resume", "a.qed").err
+    assert "overlay" not in side.run("qemu-io", "-c", "help").out
+    assert "overlay path -- " in side.run("qed", "io", "-c", "help").out

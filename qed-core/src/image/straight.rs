@@ -99,8 +99,7 @@ impl Image {
             return None;
         }
         let forced = self.is_forced(flags);
-        let forcing = self.bypass()?.forcing();
-        if forced && forcing != Forcing::ByFlag {
+        if forced && self.bypass()?.forcing() != Forcing::ByFlag {
             return None;
         }
         let plan = self.meta.plan_write_now(offset, length).ok()??;

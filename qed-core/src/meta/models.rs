@@ -2,6 +2,8 @@
 //!
 //! Run by name: `cargo test -p qed-core --lib --features shuttle model_`.
 
+mod detached;
+
 use std::io::IoSlice;
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 //! options grow without a change of any interface.
 
 mod long;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::chain::{BackingPolicy, LockMode, OpenOptions};
 use crate::error::{Error, Result};
 use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
+use crate::queue::Aio;
 use crate::source::Format;
 
 pub use long::{ComparePlan, ConvertPlan};
@@ -108,6 +110,7 @@ struct Calls {
     compare: bool,
     compact: bool,
     stream: bool,
+    queue: bool,
 }
 
 /// An option with a value of its own type.
@@ -145,6 +148,7 @@ enum Setting {
     Batch(u64),
     Base(PathBuf),
     Rate(u64),
+    Aio(Aio),
 }
 
 impl Setting {
@@ -275,6 +279,7 @@ const NONE: Calls = Calls {
     compare: false,
     compact: false,
     stream: false,
+    queue: false,
 };
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
@@ -286,6 +291,9 @@ const STREAM: Calls = Calls { stream: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
+const QUEUE: Calls = Calls { queue: true, ..NONE };
+/// Of what has threads of its own.
+const THREADS: Calls = Calls { queue: true, ..LONG };
 
 /// Every option: its name, the calls it applies to, how its value is read.
 const KNOWN: &[(&str, Calls, Read)] = &[
@@ -311,7 +319,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("source_cache", CONVERT, |given| given.word(CACHES).map(Setting::SourceCache)),
     ("offset", CONVERT, |given| given.size().map(Setting::Offset)),
     ("length", CONVERT, |given| given.size().map(Setting::Length)),
-    ("workers", LONG, |given| given.count().map(Setting::Workers)),
+    ("workers", THREADS, |given| given.count().map(Setting::Workers)),
     ("in_order", CONVERT, |given| given.switch().map(Setting::InOrder)),
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
@@ -321,6 +329,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("batch", COMPACT, |given| given.size().map(Setting::Batch)),
     ("base", STREAM, |given| given.path().map(Setting::Base)),
     ("rate", STREAM, |given| given.size().map(Setting::Rate)),
+    ("aio", QUEUE, |given| given.word(AIOS).map(Setting::Aio)),
 ];
 
 const FORMATS: &[(&str, Format)] =
@@ -332,6 +341,7 @@ const CACHES: &[(&str, CacheMode)] = &[
     ("directsync", CacheMode::Directsync),
     ("unsafe", CacheMode::Unsafe),
 ];
+const AIOS: &[(&str, Aio)] = &[("io_uring", Aio::IoUring), ("threads", Aio::Threads)];
 const LOCKS: &[(&str, LockMode)] = &[("on", LockMode::On), ("off", LockMode::Off)];
 const TRUSTS: &[(&str, Trust)] =
     &[("untrusted", Trust::Untrusted), ("normal", Trust::Normal), ("damaged", Trust::Damaged)];

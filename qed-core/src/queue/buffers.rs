@@ -43,6 +43,8 @@ pub struct RawPart {
 
 // SAFETY: a part is an address and a length. Whoever makes `Buffers` of it answers for the memory.
 unsafe impl Send for RawPart {}
+// SAFETY: as above.
+unsafe impl Sync for RawPart {}
 
 impl Buffers {
     /// No memory at all, for requests that need none.

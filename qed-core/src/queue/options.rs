@@ -22,6 +22,15 @@ impl Aio {
         }
     }
 
+    /// Why queues do not get this engine on this machine; None where they do.
+    #[must_use]
+    pub fn refusal(self) -> Option<String> {
+        match self {
+            Self::IoUring => super::uring::refusal(),
+            Self::Threads => None,
+        }
+    }
+
     /// The engine that options call `name`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -8,3 +8,4 @@ mod model;
 mod refused;
 mod rig;
 mod stalls;
+mod stress;

@@ -32,6 +32,17 @@ from qed._errors import (
     UnsupportedError,
 )
 from qed._image import Image, Layer
+from qed._queue import (
+    Completion,
+    Discard,
+    Flush,
+    Queue,
+    Read,
+    ReadInto,
+    Write,
+    WriteZeroes,
+    aio_refusal,
+)
 from qed._raw import RawImage
 from qed._results import CheckReport, CompactReport, Comparison, Extent, Info, LayerName, Qcow2Info
 from qed._verbs import check, compare, convert, create, info, inspect, open, probe
@@ -45,11 +56,14 @@ __all__ = [
     "CheckReport",
     "CompactReport",
     "Comparison",
+    "Completion",
     "CorruptError",
     "DamagedError",
+    "Discard",
     "Error",
     "ExistsError",
     "Extent",
+    "Flush",
     "Image",
     "Info",
     "InternalError",
@@ -64,11 +78,17 @@ __all__ = [
     "NotQedError",
     "PermissionDeniedError",
     "Qcow2Info",
+    "Queue",
     "RawImage",
+    "Read",
+    "ReadInto",
     "ReadOnlyError",
     "RefusedError",
     "UnsupportedError",
+    "Write",
+    "WriteZeroes",
     "__version__",
+    "aio_refusal",
     "bench",
     "check",
     "compare",

@@ -2,11 +2,15 @@
 
 import os
 import warnings
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, Unpack, overload
 
 from qed import _qed
+from qed._errors import BusyError, Error
 from qed._handle import Handle
-from qed._options import Path, PathOrDescriptor, Progress, Size
+from qed._options import CreateOptions, Path, PathOrDescriptor, Progress, QueueOptions, Size
+from qed._queue import Queue, Request
 from qed._raw import RawImage
 from qed._results import CompactReport
 
@@ -19,10 +23,69 @@ class Image(_qed.Image, Handle):
     """
 
     path: str | None
-    """The path it was opened by, or None for a descriptor."""
+    """The path of its file, or None where it was opened by descriptor."""
 
     def __init__(self, path: PathOrDescriptor, mode: str = "r", **options: Any) -> None:
         self.path = None if isinstance(path, int) else os.fsdecode(path)
+
+    def queue(self, depth: int = 128, **options: Unpack[QueueOptions]) -> Queue:
+        """Return a new queue, in which `depth` requests (1 to 4096) may be pending.
+
+        Close it before the image: while an image has queues, closing it is a `qed.BusyError`.
+        """
+        return Queue(self, depth, **options)
+
+    @overload
+    def batch(
+        self,
+        requests: Iterable[Request],
+        *,
+        depth: int = 128,
+        return_exceptions: Literal[False] = False,
+        **options: Unpack[QueueOptions],
+    ) -> list[bytes | None]: ...
+    @overload
+    def batch(
+        self,
+        requests: Iterable[Request],
+        *,
+        depth: int = 128,
+        return_exceptions: bool,
+        **options: Unpack[QueueOptions],
+    ) -> list[bytes | Error | None]: ...
+    def batch(
+        self,
+        requests: Iterable[Request],
+        *,
+        depth: int = 128,
+        return_exceptions: bool = False,
+        **options: Unpack[QueueOptions],
+    ) -> Any:
+        """Carry many requests out, `depth` at once, in a queue of their own: see `Queue.batch`."""
+        with self.queue(depth, **options) as queue:
+            return queue.batch(requests, return_exceptions=return_exceptions)
+
+    @contextmanager
+    def quiesced(self) -> Iterator[None]:
+        """Return a context in which the disk is at rest: `quiesce` before, `resume` after."""
+        self.quiesce()
+        try:
+            yield
+        finally:
+            self.resume()
+
+    def add_overlay(
+        self, path: Path, *, backing: Path | None = None, **options: Unpack[CreateOptions]
+    ) -> None:
+        """Create an image at `path` over the disk's file; the disk goes on in it.
+
+        An external snapshot: the file it ran on keeps everything written before, complete and
+        stable, and is only read from now on. Calls of other threads wait meanwhile. `backing` is
+        the name of that file as the new image stores it: its file name alone where both lie in one
+        directory, else its absolute path. On failure the disk goes on as it was.
+        """
+        super().add_overlay(path, backing=backing, **options)
+        self.path = os.fsdecode(path)
 
     def raw(self) -> RawImage:
         """Return a new `io.RawIOBase` over this image, with a position of its own.
@@ -72,7 +135,9 @@ class Image(_qed.Image, Handle):
         try:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
         finally:
-            self.close()
+            # Dropped together with its queues, the last of them closes it.
+            with suppress(BusyError):
+                self.close()
 
 
 class Layer(_qed.Layer, Handle):

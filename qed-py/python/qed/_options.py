@@ -52,3 +52,10 @@ class CreateOptions(TypedDict, total=False):
     overwrite: Switch
     preallocation: Literal["off", "metadata", "falloc", "full"]
     table_size: int
+
+
+class QueueOptions(TypedDict, total=False):
+    """What a queue takes beside its depth."""
+
+    aio: Literal["io_uring", "threads"]
+    workers: int

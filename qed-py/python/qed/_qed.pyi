@@ -1,12 +1,21 @@
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
-from typing import Any, Final, Literal, Self, final
+from typing import Any, Final, Literal, Self, Unpack, final
 
 from typing_extensions import Buffer, disjoint_base
 
 from qed._bench import BenchResult
+from qed._errors import Error
 from qed._layout import Layout
-from qed._options import BackingSource, OpenOptions, Path, PathOrDescriptor, Progress
+from qed._options import (
+    BackingSource,
+    CreateOptions,
+    OpenOptions,
+    Path,
+    PathOrDescriptor,
+    Progress,
+    QueueOptions,
+)
 from qed._results import CheckReport, CompactReport, Comparison, Extent, Info, LayerName
 from qed.crash._plan import Plan
 from qed.crash._results import Failure, GuestCall
@@ -14,6 +23,7 @@ from qed.crash._results import Failure, GuestCall
 __all__ = [
     "BENCH_MAX_DEPTH",
     "BENCH_MAX_THREADS",
+    "Completion",
     "CrashLog",
     "CrashRecorder",
     "CrashState",
@@ -22,10 +32,12 @@ __all__ = [
     "Image",
     "Layer",
     "Prepared",
+    "Queue",
     "Tally",
     "View",
     "__version__",
     "after_fork_in_child",
+    "aio_refusal",
     "bench",
     "check",
     "compare",
@@ -82,7 +94,70 @@ class Image:
     def layers(self) -> list[LayerName]: ...
     def extents(self, offset: int = 0, length: int | None = None) -> Extents: ...
     def map(self, offset: int = 0, length: int | None = None) -> Extents: ...
+    def quiesce(self) -> None: ...
+    def resume(self) -> None: ...
+    def add_overlay(
+        self, path: Path, *, backing: Path | None = None, **options: Unpack[CreateOptions]
+    ) -> None: ...
     def close(self) -> None: ...
+
+@disjoint_base
+class Queue:
+    def __new__(cls, image: Image, depth: int = 128, **options: Unpack[QueueOptions]) -> Self: ...
+    @property
+    def image(self) -> Image: ...
+    @property
+    def aio(self) -> Literal["io_uring", "threads"]: ...
+    @property
+    def fallback(self) -> str | None: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def pending(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def _is_ours(self) -> bool: ...
+    def pread(self, length: int, offset: int, user_data: Any = None) -> None: ...
+    def pread_into(self, buffer: Buffer, offset: int, user_data: Any = None) -> None: ...
+    def preadv(self, buffers: Iterable[Buffer], offset: int, user_data: Any = None) -> None: ...
+    def pwrite(
+        self, buffer: Buffer, offset: int, user_data: Any = None, *, fua: bool = False
+    ) -> None: ...
+    def pwritev(
+        self, buffers: Iterable[Buffer], offset: int, user_data: Any = None, *, fua: bool = False
+    ) -> None: ...
+    def write_zeroes(
+        self,
+        offset: int,
+        length: int,
+        user_data: Any = None,
+        *,
+        may_unmap: bool = False,
+        fua: bool = False,
+        no_fallback: bool = False,
+    ) -> None: ...
+    def discard(self, offset: int, length: int, user_data: Any = None) -> None: ...
+    def flush(self, user_data: Any = None) -> None: ...
+    def submit(self) -> None: ...
+    def do_io(
+        self,
+        min: int = 1,  # noqa: A002 - as in Rust and C
+        max: int | None = None,  # noqa: A002
+        timeout: float | None = None,
+    ) -> list[Completion]: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class Completion:
+    @property
+    def user_data(self) -> Any: ...
+    @property
+    def error(self) -> Error | None: ...
+    @property
+    def data(self) -> bytes | None: ...
+    def result(self) -> bytes | None: ...
 
 @disjoint_base
 class Layer:
@@ -250,3 +325,4 @@ def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...
 def error_kinds() -> list[str]: ...
 def after_fork_in_child() -> None: ...
+def aio_refusal(aio: str = "io_uring") -> str | None: ...

@@ -7,16 +7,17 @@ use qed_core::Disk;
 
 /// An open disk on its way into an `Image`.
 #[pyclass(frozen, module = "qed._qed")]
-pub(crate) struct Prepared(Mutex<Option<Disk>>);
+pub(crate) struct Prepared(Mutex<Option<Box<Disk>>>);
 
 impl Prepared {
     pub(crate) fn new(disk: Disk) -> Self {
-        Self(Mutex::new(Some(disk)))
+        Self(Mutex::new(Some(Box::new(disk))))
     }
 
     /// The disk; once.
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Disk> {
         let disk = self.0.lock().take();
-        disk.ok_or_else(|| errors::invalid(py, "a prepared disk becomes one image"))
+        disk.map(|disk| *disk)
+            .ok_or_else(|| errors::invalid(py, "a prepared disk becomes one image"))
     }
 }

@@ -19,12 +19,20 @@ pub enum Shape {
     Faults,
     /// The disk grows and shrinks, with calls in the midst of that.
     Resizing,
+    /// Writes in flight together, as a queue has them.
+    Queued,
 }
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Plain, Self::DuringFlush, Self::DuringWrite, Self::Faults, Self::Resizing];
+    pub const ALL: [Self; 6] = [
+        Self::Plain,
+        Self::DuringFlush,
+        Self::DuringWrite,
+        Self::Faults,
+        Self::Resizing,
+        Self::Queued,
+    ];
 
     /// Its name.
     #[must_use]
@@ -35,6 +43,7 @@ impl Shape {
             Self::DuringWrite => "during-write",
             Self::Faults => "faults",
             Self::Resizing => "resizing",
+            Self::Queued => "queued",
         }
     }
 }
@@ -58,6 +67,7 @@ pub fn generate(shape: Shape, seed: u64) -> Workload {
         Shape::DuringFlush => maker.during_flush(),
         Shape::DuringWrite => maker.during_write(),
         Shape::Faults => maker.faults(),
+        Shape::Queued => maker.queued(),
         Shape::Resizing => return resizing(workload, maker.random),
     };
     workload
@@ -163,6 +173,23 @@ impl Maker {
             let when = Trigger::on(CallKind::Write).metadata(false);
             let when = if maker.random.once_in(2) { when } else { when.afterwards() };
             Step::During(slow, when, maker.some(1, 4, Self::call))
+        }));
+        steps
+    }
+
+    fn queued(&mut self) -> Vec<Step> {
+        // The session's first change, and both tables: from here on writes begin without waiting.
+        let mut steps = vec![Step::write(9 * self.cluster, S)];
+        if self.span + 8 * self.cluster <= self.size {
+            steps.push(Step::write(self.span, S));
+        }
+        steps.extend(self.some(3, 5, |maker| match maker.random.below(8) {
+            0..5 => Step::Queued(maker.some(2, 4, |maker| match maker.random.below(6) {
+                0 => Call::Flush,
+                _ => maker.change(),
+            })),
+            5 => Step::Kill,
+            _ => Step::Make(maker.call()),
         }));
         steps
     }

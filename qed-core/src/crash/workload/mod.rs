@@ -10,6 +10,7 @@ mod faults;
 mod generate;
 mod image;
 mod profile;
+mod queued;
 mod resizing;
 mod run;
 mod shrink;

@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// The fixed runs, each with the rules that it is about. Clusters of 4 KiB, tables of one: the
 /// second L2 table begins at 2 MiB.
-pub const QUICK: [&str; 38] = [
+pub const QUICK: [&str; 40] = [
     // C1: an entry that a killed process wrote and no sync covered; a flush that writes nothing.
     "punch=0 | write 0+4096; reopen; discard 0+4096; deny [sync]; try flush; kill; \
      write 4096+4096; flush",
@@ -46,6 +46,11 @@ pub const QUICK: [&str; 38] = [
     "| write 0+4096; flush; discard 0+4096; fail [punch]; flush; write 4608+512; flush",
     // C11: a table in reused space.
     "punch=0 | write 0+4096; flush; discard 0+4096; flush; write 2097152+4096; flush",
+    // C3, C4, C6, C9: writes that end in another order than they began in.
+    "backing=32768 | write 36864+4096; flush; queued {write 4096+4096, write 8704+512, flush, \
+     write 40960+512, write 45056+4096}; flush",
+    "punch=0 | write 0+16384; flush; queued {write 0+4096, discard 4096+4096, flush, \
+     write 16384+512, write 24576+512}; write 20992+512; flush",
     // C12, C18: dangling entries that another writer left, announced.
     "length=16384 put=16:2 put=4096:8192 put=8216:12288 put=8192:20480 | \
      write 20480+4096; write 24576+4096; flush",

@@ -37,10 +37,10 @@ pub(super) fn record_with(workload: &Workload, prepare: impl FnOnce(&Fault)) -> 
     Ok(recording)
 }
 
-struct Runner {
+pub(super) struct Runner {
     workload: Workload,
     above: Arc<Fault>,
-    recorder: Arc<Recorder>,
+    pub(super) recorder: Arc<Recorder>,
     below: Arc<Fault>,
     state: Mutex<State>,
 }
@@ -83,7 +83,7 @@ impl Runner {
         Ok(())
     }
 
-    fn image(&self) -> Result<Arc<Image>> {
+    pub(super) fn image(&self) -> Result<Arc<Image>> {
         let image = self.state.lock().image.clone();
         image.ok_or_else(|| Error::new(ErrorKind::Internal, "the workload's image is not open"))
     }
@@ -110,6 +110,7 @@ impl Runner {
             }
             Step::Work(work) => work.perform(&*self.image()?),
             Step::Beside(work, when, inside) => self.beside(*work, when, inside),
+            Step::Queued(calls) => self.queued(calls),
             Step::Fail(when) => {
                 self.below.fail(when.clone(), libc::EIO);
                 Ok(())
@@ -191,7 +192,7 @@ impl Runner {
         sectors.into_iter().map(read).collect()
     }
 
-    fn call(&self, call: &Call) -> Result<()> {
+    pub(super) fn call(&self, call: &Call) -> Result<()> {
         let image = self.image()?;
         let call = match call {
             // A step knows where it goes, not what was there before it.
@@ -202,7 +203,11 @@ impl Runner {
     }
 
     /// Makes a guest call between its marks.
-    fn marked(&self, call: &Call, perform: impl FnOnce(u64) -> Result<()>) -> Result<()> {
+    pub(super) fn marked(
+        &self,
+        call: &Call,
+        perform: impl FnOnce(u64) -> Result<()>,
+    ) -> Result<()> {
         let number = self.number(call);
         self.recorder.begin(number);
         let result = perform(number);
@@ -211,7 +216,7 @@ impl Runner {
     }
 
     /// The number of a new call.
-    fn number(&self, call: &Call) -> u64 {
+    pub(super) fn number(&self, call: &Call) -> u64 {
         let mut state = self.state.lock();
         state.calls.push(call.clone());
         state.calls.len() as u64 - 1
@@ -229,7 +234,7 @@ fn repair(storage: Arc<dyn Storage>, rules: Rules) -> Result<()> {
 }
 
 /// Makes a guest call, as call number `number`.
-fn perform(image: &Image, call: &Call, number: u64) -> Result<()> {
+pub(super) fn perform(image: &Image, call: &Call, number: u64) -> Result<()> {
     let flag = |on: bool, flag: Flags| if on { flag } else { Flags::NONE };
     match call {
         Call::Write { offset, forced, .. } => {

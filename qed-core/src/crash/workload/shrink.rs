@@ -53,25 +53,30 @@ fn candidates(steps: &[Step]) -> Vec<Vec<Step>> {
     };
     let mut lists: Vec<Vec<Step>> = (0..steps.len()).rev().map(without).collect();
     for (index, step) in steps.iter().enumerate() {
-        let inside = match step {
-            Step::During(_, _, inside) | Step::Beside(_, _, inside) => inside,
-            _ => continue,
-        };
-        for inner in 0..inside.len() {
-            let mut inside = inside.clone();
-            inside.remove(inner);
+        lists.extend(smaller(step).into_iter().map(|smaller| {
             let mut steps = steps.to_vec();
-            steps[index] = match (step, inside.is_empty()) {
-                (Step::During(call, ..), true) => Step::Make(call.clone()),
-                (Step::During(call, when, _), false) => {
-                    Step::During(call.clone(), when.clone(), inside)
-                }
-                (Step::Beside(work, ..), true) => Step::Work(*work),
-                (Step::Beside(work, when, _), false) => Step::Beside(*work, when.clone(), inside),
-                _ => continue,
-            };
-            lists.push(steps);
-        }
+            steps[index] = smaller;
+            steps
+        }));
     }
     lists
+}
+
+/// What `step` is with one inner call less.
+fn smaller(step: &Step) -> Vec<Step> {
+    let (Step::During(_, _, inner) | Step::Beside(_, _, inner) | Step::Queued(inner)) = step else {
+        return Vec::new();
+    };
+    let without = |index: usize| {
+        let mut inner = inner.clone();
+        inner.remove(index);
+        match step {
+            Step::During(call, ..) if inner.is_empty() => Step::Make(call.clone()),
+            Step::During(call, when, _) => Step::During(call.clone(), when.clone(), inner),
+            Step::Beside(work, ..) if inner.is_empty() => Step::Work(*work),
+            Step::Beside(work, when, _) => Step::Beside(*work, when.clone(), inner),
+            _ => Step::Queued(inner),
+        }
+    };
+    (0..inner.len()).map(without).collect()
 }

@@ -20,6 +20,9 @@ pub enum Step {
     Work(Work),
     /// Work in the midst of which calls are made, but for those that would wait for it.
     Beside(Work, Trigger, Vec<Call>),
+    /// Calls in flight together, as a queue has them: all begin, flushes among them are made in the
+    /// midst, and the last one ends first.
+    Queued(Vec<Call>),
     /// From here on the disk fails where this strikes.
     Fail(Trigger),
     /// From here on calls fail where this strikes, and the disk never hears of them.
@@ -86,6 +89,10 @@ impl fmt::Display for Step {
             Self::During(call, when, inside) => write_inside(f, when, inside, call),
             Self::Work(work) => write!(f, "{work}"),
             Self::Beside(work, when, inside) => write_inside(f, when, inside, work),
+            Self::Queued(calls) => {
+                let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+                write!(f, "queued {{{}}}", calls.join(", "))
+            }
             Self::Fail(when) => write!(f, "fail [{when}]"),
             Self::Deny(when) => write!(f, "deny [{when}]"),
             Self::Shorten(when, bytes) => write!(f, "shorten {bytes} [{when}]"),
@@ -117,12 +124,18 @@ impl FromStr for Step {
             "during" => {
                 let (when, rest) = enclosed(rest, '[', ']').ok_or_else(wrong)?;
                 let (inside, call) = enclosed(rest, '{', '}').ok_or_else(wrong)?;
-                let calls = inside.split(',').map(str::trim).filter(|call| !call.is_empty());
-                let (when, inside) = (when.parse()?, calls.map(made).collect::<Result<_>>()?);
+                let (when, inside) = (when.parse()?, several(inside)?);
                 match call.parse() {
                     Ok(work) => Self::Beside(work, when, inside),
                     Err(_) => Self::During(made(call)?, when, inside),
                 }
+            }
+            "queued" => {
+                let (inside, rest) = enclosed(rest, '{', '}').ok_or_else(wrong)?;
+                if !rest.is_empty() {
+                    return Err(wrong());
+                }
+                Self::Queued(several(inside)?)
             }
             _ => match text.parse() {
                 Ok(work) => Self::Work(work),
@@ -140,6 +153,12 @@ fn write_inside(
 ) -> fmt::Result {
     let inside: Vec<String> = inside.iter().map(ToString::to_string).collect();
     write!(f, "during [{when}] {{{}}} {outer}", inside.join(", "))
+}
+
+/// Calls that a guest can make, in a list.
+fn several(text: &str) -> Result<Vec<Call>> {
+    let calls = text.split(',').map(str::trim).filter(|call| !call.is_empty());
+    calls.map(made).collect()
 }
 
 /// A call that a guest can make.

@@ -21,6 +21,7 @@ fn sample(name: &str) -> OptionValue {
         "format" | "backing_format" | "source_format" => text("raw"),
         "cache" | "source_cache" => text("none"),
         "lock" | "in_order" => text("off"),
+        "aio" => text("threads"),
         "trust" => text("damaged"),
         "discard" => text("ignore"),
         "detect_zeroes" => text("unmap"),
@@ -50,15 +51,16 @@ fn every_option_works_where_the_table_says_and_only_there() {
         judge(name, options.to_compare(), none.to_compare(), calls.compare);
         judge(name, options.to_compact(), none.to_compact(), calls.compact);
         judge(name, options.to_stream(), none.to_stream(), calls.stream);
+        judge(name, options.to_queue(), none.to_queue(), calls.queue);
     }
 }
 
 #[test]
 fn unknown_names_list_the_known() {
-    let error = set("aio", text("io_uring")).unwrap_err();
+    let error = set("engine", text("io_uring")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     let said = error.to_string();
-    assert!(said.starts_with("unknown option \"aio\"; known are format, "), "{said}");
+    assert!(said.starts_with("unknown option \"engine\"; known are format, "), "{said}");
     assert!(KNOWN.iter().all(|(name, ..)| said.contains(name)));
 }
 

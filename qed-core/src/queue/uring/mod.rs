@@ -81,6 +81,11 @@ struct Table {
     ended: bool,
 }
 
+/// Why the system gives no ring; None where it does.
+pub(super) fn refusal() -> Option<String> {
+    ring(1).err().map(|error| error.to_string())
+}
+
 impl Uring {
     /// The engine for `disk`.
     ///

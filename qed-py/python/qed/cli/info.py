@@ -25,6 +25,7 @@ def command(program: Program) -> Command:
             command_line.output(),
             command_line.force_share(),
             command_line.flag("-b", "--backing-chain", help="Show the backing files as well."),
+            *_own_options(program),
             command_line.policy(),
             command_line.refused("--object", value=True),
             command_line.file_argument(),
@@ -37,18 +38,37 @@ def command(program: Program) -> Command:
     )
 
 
+def _own_options(program: Program) -> list[Any]:
+    """Return what qemu-img has not."""
+    if program.is_qemu:
+        return []
+    text = "Show what this machine offers for queues: io_uring, or why not."
+    return [command_line.flag("--machine", help=text)]
+
+
 def run(program: Program, arguments: Arguments) -> int:
     """Print the facts."""
     file = command_line.one_file(arguments)
     image = find(program, arguments, file, format_name=arguments.format)
     chain = list(_chain(image, arguments)) if arguments.backing_chain else [image]
     facts = [(layer.path, _facts(layer)) for layer in chain]
+    with_machine = getattr(arguments, "machine", False)
     if arguments.output == "json":
         documents = [_document(path, info) for path, info in facts]
+        if with_machine:
+            documents[0]["queues"] = {"aio": _engine(), "refusal": qed.aio_refusal()}
         print(json_text(documents if arguments.backing_chain else documents[0]))
     else:
         print("\n\n".join("\n".join(_lines(path, info)) for path, info in facts))
+        if with_machine:
+            refusal = qed.aio_refusal()
+            print(f"queues: {_engine()}{'' if refusal is None else f' (io_uring: {refusal})'}")
     return 0
+
+
+def _engine() -> str:
+    """Return the engine that queues get on this machine."""
+    return "io_uring" if qed.aio_refusal() is None else "threads"
 
 
 def _chain(image: Named, arguments: Arguments) -> Iterator[Named]:

@@ -41,8 +41,8 @@ class Workload:
     `cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; zero 0+512`. Of the
     image's facts only what differs from these need be given. Steps are `write`, `zero` and
     `discard` with `offset+length` (`fua`, `unmap`, `fill=aa`), `flush`, `reopen`, `kill`,
-    `try CALL`, `fail [sync nth=2]`, `shorten 512 [write]` and
-    `during [write after] {CALL, CALL} CALL`.
+    `try CALL`, `fail [sync nth=2]`, `shorten 512 [write]`, `queued {CALL, CALL}` (in flight
+    together) and `during [write after] {CALL, CALL} CALL`.
     """
 
     __slots__ = ("_native",)
@@ -55,7 +55,9 @@ class Workload:
         cls,
         seed: int,
         *,
-        shape: Literal["plain", "during-flush", "during-write", "faults"] = "plain",
+        shape: Literal[
+            "plain", "during-flush", "during-write", "faults", "resizing", "queued"
+        ] = "plain",
     ) -> Self:
         """Return a random workload; the same seed and shape make the same one."""
         return cls(str(_qed.CrashWorkload.generate(seed, shape)))

@@ -81,7 +81,8 @@ def _lines(session: Session) -> Iterator[str]:
     """Yield lines as they come; what was printed is brought out before waiting for more."""
     rest = b""
     while True:
-        chunk = session.wait(lambda: os.read(sys.stdin.fileno(), _CHUNK))
+        session.wait(sys.stdin.fileno())
+        chunk = os.read(sys.stdin.fileno(), _CHUNK)
         if not chunk:
             break
         *lines, rest = (rest + chunk).split(b"\n")

@@ -1,4 +1,4 @@
-"""Reading and writing in the background: the command ends at once, its request on a thread.
+"""Reading and writing in the background: the command ends at once, its request goes to a queue.
 
 What such a request prints appears when it has ended, and its failure is no failure of the run.
 """
@@ -11,6 +11,7 @@ from qed.cli.io._numbers import Wrong, statistics
 from qed.cli.io._transfer import disk_of, filled, is_quiet, judged, one_range, vector
 
 if TYPE_CHECKING:
+    import qed
     from qed.cli.io._session import Session
 
 
@@ -25,12 +26,9 @@ def aio_read(session: "Session", request: Request) -> None:
     disk, letters, count = disk_of(session), request.letters, sum(lengths)
     pattern, began = request.values.get("P"), perf_counter()
 
-    def work() -> str:
-        try:
-            disk.check_range(offset, count)
-            data = disk.read(offset, count)
-        except OSError as error:
-            return f"{session.failed('readv', error)}\n"
+    def finish(data: bytes | None, error: OSError | None) -> str:
+        if data is None or error is not None:
+            return f"{session.failed('readv', error or OSError())}\n"
         text, _ = judged(data, offset, pattern, (0, count), "v" in letters and not_quiet)
         if not_quiet:
             elapsed = perf_counter() - began
@@ -38,18 +36,23 @@ def aio_read(session: "Session", request: Request) -> None:
         return text
 
     not_quiet = not is_quiet(session, letters)
-    session.submit(work)
+    try:
+        disk.check_range(offset, count)
+        if not disk.source.copy_on_read:
+            queue = session.queue(disk)
+            queue.pread(count, offset, lambda done: finish(done.data, done.error))
+            session.submit()
+            return
+        # Copying on read is two steps that no write may come between.
+        session.say(finish(disk.read(offset, count), None))
+    except OSError as error:
+        session.say_later(finish(None, error))
 
 
 def aio_write(session: "Session", request: Request) -> None:
     """`aio_write`: what it prints appears when it has ended."""
     letters = request.letters
-    if len(request.operands) < 2:
-        raise Misuse
-    if "u" in letters and "z" not in letters:
-        raise Wrong("-u requires -z to be specified")
-    if {"z", "r"} <= letters:
-        raise Wrong("cannot combine zero write with registered I/O buffer")
+    _check_write_letters(request)
     if "i" in letters:
         session.say("injecting invalid write request\n")
         return
@@ -59,21 +62,39 @@ def aio_write(session: "Session", request: Request) -> None:
     disk, count, began = disk_of(session), sum(lengths), perf_counter()
     not_quiet = not is_quiet(session, letters)
 
-    def work() -> str:
-        try:
-            disk.check_range(offset, count)
-            if "z" in letters:
-                disk.image.write_zeroes(offset, count, may_unmap="u" in letters, fua="f" in letters)
-            else:
-                buffers = [filled(request, length) for length in lengths]
-                disk.write(buffers, offset, fua="f" in letters)
-        except OSError as error:
+    def finish(error: OSError | None) -> str:
+        if error is not None:
             return f"{session.failed('aio_write', error)}\n"
         if not not_quiet:
             return ""
         return statistics("wrote", offset, count, perf_counter() - began, commas="C" in letters)
 
-    session.submit(work)
+    def ended(done: "qed.Completion") -> str:
+        return finish(done.error)
+
+    fua = "f" in letters
+    try:
+        disk.check_range(offset, count)
+        if "z" in letters:
+            queue = session.queue(disk)
+            queue.write_zeroes(offset, count, ended, may_unmap="u" in letters, fua=fua)
+        else:
+            buffers = [filled(request, length) for length in lengths]
+            disk.check_mark(buffers, offset)
+            session.queue(disk).pwritev(buffers, offset, ended, fua=fua)
+        session.submit()
+    except OSError as error:
+        session.say_later(finish(error))
+
+
+def _check_write_letters(request: Request) -> None:
+    letters = request.letters
+    if len(request.operands) < 2:
+        raise Misuse
+    if "u" in letters and "z" not in letters:
+        raise Wrong("-u requires -z to be specified")
+    if {"z", "r"} <= letters:
+        raise Wrong("cannot combine zero write with registered I/O buffer")
 
 
 def _zero_range(request: Request) -> tuple[int, list[int]]:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from qed.cli.io import _data_commands, _inspection, _opening, _process
+from qed.cli._program import Program
+from qed.cli.io import _data_commands, _inspection, _opening, _process, _resting
 from qed.cli.io._disk import aio_mode, cache_mode, discard_mode
 from qed.cli.io._language import Command, Request
 from qed.cli.io._numbers import Wrong
@@ -11,18 +12,26 @@ if TYPE_CHECKING:
     from qed.cli.io._session import Session
 
 
-def find(name: str) -> Command | None:
+def find(name: str, program: Program) -> Command | None:
     """Return the command of this name."""
-    return _BY_NAME.get(name)
+    own = None if program.is_qemu else _OWN.get(name)
+    return own or _BY_NAME.get(name)
+
+
+def names(program: Program) -> list[str]:
+    """Return the names of all commands of the tool, in order."""
+    own = () if program.is_qemu else _OWN
+    return sorted({command.name for command in _SORTED} | {*own})
 
 
 def _help(session: "Session", request: Request) -> None:
     if not request.operands:
-        lines = [command.synopsis(command.name) for command in _SORTED]
+        commands = (find(name, session.program) for name in names(session.program))
+        lines = [command.synopsis(command.name) for command in commands if command is not None]
         session.say("\n".join([*lines, "", "Use 'help commandname' for extended help.", ""]))
         return
     name = request.operands[0]
-    command = find(name)
+    command = find(name, session.program)
     if command is None:
         raise Wrong(f"command {name} not found")
     session.say(f"{command.synopsis(name)}\n")
@@ -95,7 +104,7 @@ _COMMANDS = (
             "n": "past the page cache: -t none",
             "U": "without asking for locks; with -r only",
             "k": "-i native",
-            "i": "threads, native or io_uring; which is used is the library's choice",
+            "i": "how requests in the background are done: threads, native or io_uring",
             "t": "cache mode: writeback, none, writethrough, directsync, unsafe",
             "d": "discard: ignore or unmap",
             "o": "options: driver=FORMAT, cache.direct=on, ...",
@@ -227,4 +236,6 @@ _COMMANDS = (
 )
 
 _SORTED = sorted((*_COMMANDS, *_data_commands.COMMANDS), key=lambda command: command.name)
+# What `qed io` has beside, or instead.
+_OWN = {command.name: command for command in _resting.COMMANDS}
 _BY_NAME = {name: command for command in _SORTED for name in (command.name, command.short) if name}

@@ -111,6 +111,7 @@ class Disk:
         self.source = source
         self.size = image.size
         self.read_only = source.read_only
+        self.quiesced = False
         self.unwatched = not (guessed or source.copy_on_read)
         """Whether requests go to the image as they are."""
         self._guessed = guessed
@@ -129,12 +130,16 @@ class Disk:
 
     def write(self, buffers: list[bytes], offset: int, *, fua: bool = False) -> None:
         """Write buffers one behind the other."""
-        if self._guessed and offset < _SECTOR:
-            self._refuse_mark(b"".join(buffers), offset)
+        self.check_mark(buffers, offset)
         if len(buffers) == 1:
             self.image.pwrite(buffers[0], offset, fua=fua)
         else:
             self.image.pwritev(buffers, offset, fua=fua)
+
+    def check_mark(self, buffers: list[bytes], offset: int) -> None:
+        """Insist that a write gives a guessed disk no mark."""
+        if self._guessed and offset < _SECTOR:
+            self._refuse_mark(b"".join(buffers), offset)
 
     def _refuse_mark(self, data: bytes, offset: int) -> None:
         """Fail where a disk that was guessed to be raw would be something else the next time."""

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from typing import TYPE_CHECKING
 
 from qed.cli._program import Failure
@@ -34,7 +33,7 @@ def aio_flush(session: "Session", request: Request) -> None:
 def sleep(session: "Session", request: Request) -> None:
     """`sleep`: requests that end meanwhile say so."""
     duration = milliseconds(request.operands[0])
-    session.wait(lambda: time.sleep(duration / 1000))
+    session.wait(seconds=duration / 1000)
 
 
 def quit_(session: "Session", request: Request) -> None:

@@ -6,7 +6,6 @@ Whatever ends a command early is an exception, and becomes its output here alone
 import errno
 import os
 import sys
-from collections.abc import Callable
 
 import qed
 from qed.cli._program import Failure, Program
@@ -36,7 +35,7 @@ class Session:
         if not words:
             return True
         name = words.pop(0)
-        command = find(name)
+        command = find(name, self.program)
         if command is None:
             self.complain(f'command "{name}" not found')
             return False
@@ -103,25 +102,32 @@ class Session:
         """Close the disk, if one is open, when its requests have ended."""
         disk, self.disk = self.disk, None
         try:
-            self.finish_requests()
+            if disk is not None and disk.quiesced and self._in_flight.pending:
+                # They wait for it.
+                disk.image.resume()
+            self._in_flight.close()
         finally:
             if disk is not None:
                 disk.close()
 
-    def submit(self, request: Callable[[], str]) -> None:
-        """Start a request; what it returns is printed when it has ended."""
-        assert self.disk is not None
-        # Copying on read is two steps that no write may come between.
-        if not self.disk.source.copy_on_read:
-            self._in_flight.submit(request)
-        else:
-            self.say(request())
+    def queue(self, disk: Disk) -> "qed.Queue":
+        """Return the queue for a request in the background."""
+        return self._in_flight.queue(disk.image, disk.source.aio)
+
+    def submit(self) -> None:
+        """Begin what was queued; what it has to say is printed when it has ended."""
+        self._in_flight.submit()
+
+    def say_later(self, text: str) -> None:
+        """Print what a request has to say that failed before it began."""
+        self._in_flight.say_later(text)
 
     def finish_requests(self) -> None:
         """Wait for all requests in flight, and print what they have to say."""
+        if self.disk is not None and self.disk.quiesced and self._in_flight.pending:
+            raise Failure("requests wait for a quiesced disk: 'resume' it first")
         self._in_flight.finish()
 
-    def wait(self, action: Callable[[], bytes | None]) -> bytes | None:
-        """Do what takes a while; requests that end meanwhile print at once."""
-        with self._in_flight.printing():
-            return action()
+    def wait(self, descriptor: int | None = None, seconds: float | None = None) -> None:
+        """Wait for input, or so long; requests that end meanwhile print at once."""
+        self._in_flight.wait(descriptor, seconds)

@@ -1,0 +1,66 @@
+//! Calls in flight together, as a queue has them: begun one after the other, moved, and ended in
+//! another order, by no thread of their own.
+//!
+//! What begins without waiting begins; in the midst of the data's moving the flushes among the
+//! calls are made; then what has begun ends, the last one first. Whatever would have waited is
+//! called when the others have ended.
+
+use super::run::{Runner, perform};
+use crate::crash::guest::Call;
+use crate::error::Result;
+use crate::image::{Begun, Flags, Image};
+use std::io::IoSlice;
+
+/// A write that has begun.
+struct Flight {
+    number: u64,
+    bytes: Vec<u8>,
+    begun: Begun,
+    moved: Result<()>,
+}
+
+impl Runner {
+    pub(super) fn queued(&self, calls: &[Call]) -> Result<()> {
+        let image = self.image()?;
+        let (mut flights, mut flushes, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for call in calls {
+            match self.begin(&image, call) {
+                Some(flight) => flights.push(flight),
+                None if *call == Call::Flush => flushes.push(call),
+                None => others.push(call),
+            }
+        }
+        let half = flights.len() / 2;
+        let (early, late) = flights.split_at_mut(half);
+        early.iter_mut().for_each(|flight| flight.moves(&image));
+        let flushed = flushes.into_iter().try_for_each(|call| self.call(call));
+        late.iter_mut().for_each(|flight| flight.moves(&image));
+        let mut moved = Ok(());
+        for flight in flights.into_iter().rev() {
+            image.end(flight.begun, flight.moved.is_ok());
+            self.recorder.end(flight.number, flight.moved.is_ok());
+            moved = moved.and(flight.moved);
+        }
+        flushed?;
+        moved?;
+        let number = |call: &Call| self.marked(call, |number| perform(&image, call, number));
+        others.into_iter().try_for_each(number)
+    }
+
+    fn begin(&self, image: &Image, call: &Call) -> Option<Flight> {
+        let Call::Write { offset, length, forced: false, .. } = call else { return None };
+        let begun = image.begin_write(*offset, *length, Flags::NONE)?;
+        let number = self.number(call);
+        self.recorder.begin(number);
+        let bytes = call.bytes(number).unwrap_or_default();
+        Some(Flight { number, bytes, begun, moved: Ok(()) })
+    }
+}
+
+impl Flight {
+    fn moves(&mut self, image: &Image) {
+        if let Begun::Write(ticket, forced) = &self.begun {
+            self.moved = image.move_write(ticket, *forced, &[IoSlice::new(&self.bytes)]);
+        }
+    }
+}
