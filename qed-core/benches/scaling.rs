@@ -19,8 +19,11 @@ use qed_core::{CreateSpec, Flags, Image, ImageSettings, format_storage};
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 const CLUSTER: u64 = 65536;
+/// Clusters that a thread keeps to, as many however many threads there are: their blocks fit into a
+/// processor's own cache.
+const OWN: u64 = 128;
 /// Guest bytes, all of them mapped.
-const SIZE: u64 = 256 << 20;
+const SIZE: u64 = 8 * OWN * CLUSTER;
 const BLOCK: usize = 4096;
 
 /// A file of blocks, each behind a lock of its own, on cache lines of its own.
@@ -142,7 +145,7 @@ fn best_rate(image: &Image, threads: u64, requests: u64, writes: bool) -> Outcom
     for _ in 0..5 {
         let begun = Instant::now();
         let busy: u64 = std::thread::scope(|scope| {
-            let work = move |thread| requests_of(image, thread, threads, requests, writes);
+            let work = move |thread| requests_of(image, thread, requests, writes);
             let running: Vec<_> =
                 (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
             let join = |thread: std::thread::ScopedJoinHandle<'_, Result<u64, String>>| {
@@ -158,18 +161,11 @@ fn best_rate(image: &Image, threads: u64, requests: u64, writes: bool) -> Outcom
     Ok((best, least))
 }
 
-fn requests_of(
-    image: &Image,
-    thread: u64,
-    threads: u64,
-    requests: u64,
-    writes: bool,
-) -> Result<u64, String> {
+fn requests_of(image: &Image, thread: u64, requests: u64, writes: bool) -> Result<u64, String> {
     let failed = |error: qed_core::Error| error.to_string();
-    let own = SIZE / CLUSTER / threads;
     let mut buffer = [1; BLOCK];
     for request in 0..requests {
-        let offset = (thread * own + request * 7 % own) * CLUSTER;
+        let offset = (thread * OWN + request * 7 % OWN) * CLUSTER;
         if writes {
             image.pwrite(&buffer, offset, Flags::NONE).map_err(failed)?;
         } else {

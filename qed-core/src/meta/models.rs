@@ -68,13 +68,18 @@ fn model_a_look_up_that_does_not_ask_its_view_is_caught() {
 fn look_ups_beside_evictions(asks: bool) {
     check(SCHEDULES / 10, move || {
         let cache = Arc::new(Cache::new(0));
-        let threads: Vec<_> = (0..2_u64)
-            .map(|thread| {
+        // One looks at the same slices again and again, the other wants many others.
+        let threads: Vec<_> = [vec![0, 1, 0, 1, 0], (2..10).collect()]
+            .into_iter()
+            .map(|numbers| {
                 let cache = Arc::clone(&cache);
                 thread::spawn(move || {
-                    for number in [0, 1, 2 + thread, 4 + thread, 0] {
+                    for number in numbers {
                         if let Some(view) = cache.view(number) {
-                            let words = (view.slice().word(3), view.slice().word(500));
+                            let first = view.slice().word(3);
+                            // The others' turn: as a rule this is where the slice goes.
+                            thread::yield_now();
+                            let words = (first, view.slice().word(500));
                             let is_own = words == (Ok(4096 + number), Ok(4096 + number));
                             assert!(is_own || asks && !view.holds(), "words of another slice");
                         }
@@ -105,22 +110,17 @@ fn fill(slice: &Slice, number: u64) {
 fn model_a_change_outlives_evictions() {
     check(SCHEDULES / 10, || {
         let storage = Arc::new(MemoryStorage::new());
-        format_with(&storage, 16 << 20);
+        format_with(&storage, Geometry::new(4096, 1).unwrap(), 16 << 20);
         let settings = MetaSettings { l2_cache_size: 0, ..settings(Rules::default()) };
         let meta = Meta::open(storage, None, settings).unwrap();
         meta.begin_write().unwrap();
-        let write = |meta: &Meta, table: u64, cluster: u64| {
-            let mut plan = meta.plan_write((512 * table + cluster) * 4096, 4096).unwrap();
-            plan.begin_moving();
-            plan.publish();
-        };
-        (0..6).for_each(|table| write(&meta, table, 0));
+        (0..6).for_each(|table| write(&meta, 512 * table));
         meta.flush().unwrap();
         let threads: Vec<_> = (0..2_u64)
             .map(|thread| {
                 let meta = Arc::clone(&meta);
                 thread::spawn(move || {
-                    write(&meta, 0, 1 + thread);
+                    write(&meta, 1 + thread);
                     for table in 1 + thread..5 {
                         meta.segment(512 * 4096 * table, 4096).unwrap();
                     }
@@ -170,11 +170,44 @@ fn flushes_leave_the_newest_on_disk(rules: Rules) {
     });
 }
 
+/// Flushes that image several slices at once, and one that images the second of them alone, end and
+/// leave what they owe on the disk.
+#[test]
+fn model_flushes_of_neighbouring_slices_do_not_wait_in_a_circle() {
+    check(SCHEDULES / 4, || {
+        let storage = Arc::new(MemoryStorage::new());
+        format_with(&storage, Geometry::new(4096, 2).unwrap(), 4 << 20);
+        let meta = Meta::open(storage, None, settings(Rules::default())).unwrap();
+        write_and_flush(&meta, 7);
+        let threads: Vec<_> = [vec![0, 512], vec![513], vec![1, 514]]
+            .into_iter()
+            .map(|clusters| {
+                let meta = Arc::clone(&meta);
+                thread::spawn(move || {
+                    clusters.iter().for_each(|cluster| write(&meta, *cluster));
+                    meta.flush().unwrap();
+                    for cluster in clusters {
+                        // The header, the L1 table of two clusters, the L2 table.
+                        let entry = word(&*meta.storage, 3 * 4096 + 8 * cluster);
+                        assert!(entry != 0, "flushed, and not on disk");
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        meta.close().unwrap();
+    });
+}
+
 fn write_and_flush(meta: &Meta, cluster: u64) {
+    write(meta, cluster);
+    meta.flush().unwrap();
+}
+
+fn write(meta: &Meta, cluster: u64) {
     let mut plan = meta.plan_write(cluster * 4096, 4096).unwrap();
     plan.begin_moving();
     plan.publish();
-    meta.flush().unwrap();
 }
 
 /// Runs `model` under that many schedules.
@@ -201,13 +234,13 @@ fn settings(rules: Rules) -> MetaSettings {
 
 /// An empty image of clusters of 4 KiB; its first L2 table goes to cluster 2.
 fn format(storage: &MemoryStorage) {
-    format_with(storage, 1 << 20);
+    format_with(storage, Geometry::new(4096, 1).unwrap(), 1 << 20);
 }
 
-/// The same for a disk of `image_size` bytes.
-fn format_with(storage: &MemoryStorage, image_size: u64) {
+/// The same for a disk of `image_size` bytes, with tables of another size.
+fn format_with(storage: &MemoryStorage, geometry: Geometry, image_size: u64) {
     let header = Header {
-        geometry: Geometry::new(4096, 1).unwrap(),
+        geometry,
         header_clusters: 1,
         features: 0,
         compat_features: 0,
@@ -216,7 +249,7 @@ fn format_with(storage: &MemoryStorage, image_size: u64) {
         image_size,
         backing_words: (0, 0),
     };
-    storage.set_len(8192).unwrap();
+    storage.set_len(4096 + geometry.table_bytes()).unwrap();
     storage.write(&[IoSlice::new(&header.encode())], 0, WriteFlags::default()).unwrap();
 }
 

@@ -64,6 +64,10 @@ impl Storage for Latch {
         self.inner.limits()
     }
 
+    fn writes_directly(&self) -> bool {
+        self.inner.writes_directly()
+    }
+
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

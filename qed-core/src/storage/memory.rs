@@ -17,6 +17,7 @@ pub const STALE: u8 = 0xa5;
 /// A file that lives in memory.
 pub struct MemoryStorage {
     limits: Limits,
+    writes_directly: bool,
     content: RwLock<Content>,
 }
 
@@ -32,7 +33,8 @@ impl MemoryStorage {
     pub fn new() -> Self {
         let limits = Limits { atomic_unit: 512, zeroes_new_space: true, can_punch: true };
         let content = Content { pages: Pages::default(), length: 0 };
-        Self { limits, content: RwLock::new(Rank::Storage, content) }
+        let content = RwLock::new(Rank::Storage, content);
+        Self { limits, writes_directly: false, content }
     }
 
     /// A file that holds `bytes`. Pages of nothing but zeroes become holes.
@@ -70,6 +72,13 @@ impl MemoryStorage {
     #[must_use]
     pub fn without_punch(mut self) -> Self {
         self.limits.can_punch = false;
+        self
+    }
+
+    /// The same file on a disk to which each write goes by itself.
+    #[must_use]
+    pub fn with_direct_writes(mut self) -> Self {
+        self.writes_directly = true;
         self
     }
 
@@ -122,6 +131,10 @@ impl Content {
 impl Storage for MemoryStorage {
     fn limits(&self) -> Limits {
         self.limits
+    }
+
+    fn writes_directly(&self) -> bool {
+        self.writes_directly
     }
 
     fn len(&self) -> io::Result<u64> {

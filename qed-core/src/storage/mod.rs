@@ -77,6 +77,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// What the operating system reports.
     fn len(&self) -> io::Result<u64>;
 
+    /// Whether each write goes to the disk by itself, so that one over a small gap costs less than
+    /// two around it.
+    fn writes_directly(&self) -> bool {
+        false
+    }
+
     /// Fills `buffers` from `offset`, with zeroes past the end of the file.
     ///
     /// # Errors

@@ -224,6 +224,10 @@ impl Storage for Recorder {
         self.inner.limits()
     }
 
+    fn writes_directly(&self) -> bool {
+        self.inner.writes_directly()
+    }
+
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

@@ -26,9 +26,15 @@ pub struct Counts {
 pub struct Counting {
     inner: MemoryStorage,
     counts: Mutex<Counts>,
+    direct: bool,
 }
 
 impl Counting {
+    /// One to which each write goes by itself.
+    pub fn direct() -> Self {
+        Self { direct: true, ..Self::default() }
+    }
+
     /// What `work` asks of the storage.
     pub fn of<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> Counts {
         *self.counts.lock().unwrap() = Counts::default();
@@ -48,6 +54,10 @@ fn total(lengths: impl Iterator<Item = usize>) -> u64 {
 impl Storage for Counting {
     fn limits(&self) -> Limits {
         self.inner.limits()
+    }
+
+    fn writes_directly(&self) -> bool {
+        self.direct
     }
 
     fn len(&self) -> io::Result<u64> {

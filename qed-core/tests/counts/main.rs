@@ -21,10 +21,13 @@ const BLOCK: u64 = 4096;
 
 /// An empty image of `size` guest bytes.
 fn empty(size: u64) -> Arc<Counting> {
-    let storage = Arc::new(Counting::default());
+    formatted(Counting::default(), size)
+}
+
+fn formatted(storage: Counting, size: u64) -> Arc<Counting> {
     let spec = CreateSpec::new(Geometry::new(CLUSTER, 4).unwrap(), size).unwrap();
-    format_storage(&*storage, &spec).unwrap();
-    storage
+    format_storage(&storage, &spec).unwrap();
+    Arc::new(storage)
 }
 
 fn open(storage: &Arc<Counting>, read_only: bool) -> Image {

@@ -14,7 +14,11 @@ fn write_thousand(image: &Image) {
 
 /// An image with tables, and with fresh space for 1,000 clusters below the durable length.
 fn roomy() -> (Arc<Counting>, Image) {
-    let storage = empty(1 << 30);
+    roomy_on(Counting::default())
+}
+
+fn roomy_on(storage: Counting) -> (Arc<Counting>, Image) {
+    let storage = formatted(storage, 1 << 30);
     let image = open(&storage, false);
     write_thousand(&image);
     image.flush().unwrap();
@@ -40,8 +44,22 @@ fn tables(table_writes: u64, sectors: u64, syncs: u64) -> Counts {
 fn allocating_writes_cost_their_data_and_the_flush_the_touched_sectors() {
     let (storage, image) = roomy();
     assert_eq!(storage.of(|| write_thousand(&image)), data(1000));
-    // 1,000 entries of 8 bytes stand in 16 sectors, in two slices.
-    assert_eq!(storage.of(|| image.flush().unwrap()), tables(2, 16, 1));
+    // 1,000 entries of 8 bytes stand in 16 neighbouring sectors.
+    assert_eq!(storage.of(|| image.flush().unwrap()), tables(1, 16, 1));
+}
+
+/// Sectors that do not touch are written one by one through the page cache, which gathers them.
+/// Where each write goes to the disk by itself, one write takes what lies between them as well.
+#[test]
+fn sectors_that_do_not_touch_are_one_write_where_that_costs_less() {
+    for (storage, expected) in
+        [(Counting::default(), tables(3, 3, 1)), (Counting::direct(), tables(1, 16, 1))]
+    {
+        let (storage, image) = roomy_on(storage);
+        // Sectors 0 and 3 of one slice, sector 2 of the next one.
+        [0, 200, 650].iter().for_each(|cluster| write(&image, *cluster, Flags::NONE));
+        assert_eq!(storage.of(|| image.flush().unwrap()), expected);
+    }
 }
 
 #[test]

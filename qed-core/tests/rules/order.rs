@@ -86,6 +86,24 @@ fn c05_a_sector_is_composed_of_safe_values() {
 }
 
 #[test]
+fn c05_what_is_written_over_a_gap_is_safe_as_well() {
+    // Each write goes to the disk by itself, so an image takes what lies between its blocks. There
+    // an entry over backing data waits, in a block of its own.
+    shows(Rule::SafeValuesOnly, |rules| {
+        let direct = qed_core::storage::MemoryStorage::with_direct_writes;
+        let workload = qed_core::crash::Workload::small(Vec::new()).over(128 * C);
+        let rig = Rig::over(workload, rules, direct);
+        rig.write(511 * C, C);
+        rig.flush();
+        rig.discard(0, C);
+        rig.write(100 * C, SECTOR);
+        rig.write(300 * C, C);
+        rig.flush();
+        rig.judge()
+    });
+}
+
+#[test]
 fn c06_phase_two_takes_what_s1_covered() {
     // Cx: a write completes during S1; its entry goes out in phase 2 without its data.
     shows(Rule::PhaseTwoCovered, |rules| {

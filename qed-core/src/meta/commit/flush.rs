@@ -63,16 +63,6 @@ impl Meta {
         checked.map_err(|error| Error::io("flushing the image", error))
     }
 
-    fn write_out(&self, slices: &[Arc<Slice>], phase: Phase) -> Result<Needs> {
-        let mut all = Needs::default();
-        for slice in slices {
-            let needs = slice.write_out(&*self.storage, &self.clock, self.settings.rules, phase)?;
-            all.image = all.image.max(needs.image);
-            all.wait = all.wait.max(needs.wait);
-        }
-        Ok(all)
-    }
-
     fn sync_for(&self, needs: Needs) -> Result<()> {
         let newest: Option<Stamp> = needs.image.max(needs.wait);
         newest.map_or(Ok(()), |stamp| self.clock.sync_covering(stamp))

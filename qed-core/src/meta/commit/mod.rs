@@ -4,5 +4,6 @@
 pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod flush;
+pub(crate) mod images;
 pub(crate) mod publish;
 pub(crate) mod unstable;

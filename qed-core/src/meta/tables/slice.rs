@@ -14,16 +14,14 @@
 //! 2. Whoever holds the slice by an `Arc` that the cache gave out finds it unchanged.
 
 mod hold;
+mod image;
 
 use std::collections::BTreeMap;
-use std::io::IoSlice;
 
 use crate::addr::FileOffset;
-use crate::error::{Error, Result};
 use crate::meta::commit::clock::{Clock, Stamp};
-use crate::meta::rules::{Rule, Rules};
+use crate::meta::rules::Rules;
 use crate::meta::tables::version::Version;
-use crate::storage::{Storage, WriteFlags};
 use crate::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
@@ -31,6 +29,7 @@ use crate::sync::atomic::{
 use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank};
 
 pub(crate) use hold::HeldWrites;
+pub(crate) use image::{Reach, SliceImage, TableRun, write_runs};
 
 /// Entries in a slice. Every legal table is a whole number of slices.
 pub(crate) const SLICE_ENTRIES: usize = 512;
@@ -132,6 +131,13 @@ pub(crate) struct Needs {
     pub(crate) image: Option<Stamp>,
     /// The newest thing an entry waits for.
     pub(crate) wait: Option<Stamp>,
+}
+
+impl Needs {
+    /// What both need.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { image: self.image.max(other.image), wait: self.wait.max(other.wait) }
+    }
 }
 
 impl Slice {
@@ -240,7 +246,7 @@ impl Slice {
         }
     }
 
-    fn offset(&self) -> FileOffset {
+    pub(crate) fn offset(&self) -> FileOffset {
         FileOffset(self.offset.load(SeqCst))
     }
 
@@ -282,47 +288,6 @@ impl Slice {
         versions
     }
 
-    /// Writes the safe values of every sector in which one is not on disk yet, once the image that
-    /// may be in flight has landed. Says what syncs must cover now.
-    ///
-    /// # Errors
-    /// The write failed; the storage has latched.
-    pub(crate) fn write_out(
-        &self,
-        storage: &dyn Storage,
-        clock: &Clock,
-        rules: Rules,
-        phase: Phase,
-    ) -> Result<Needs> {
-        let mut versions = self.versions.lock();
-        let races = rules.breaks(Rule::OneWriteInFlight) || rules.breaks(Rule::FlushAwaitsOthers);
-        while versions.writing && !races {
-            self.landed.wait(&mut versions);
-        }
-        self.promote(&mut versions, clock, rules, phase);
-        let unit = usize::try_from(storage.limits().atomic_unit).unwrap_or(SLICE_BYTES);
-        let image = self.compose(&mut versions, unit / 8);
-        if image.is_empty() {
-            let mut needs = needs(&versions);
-            needs.image = needs.image.filter(|_| !rules.breaks(Rule::FlushOwesOthersWrites));
-            return Ok(needs);
-        }
-        versions.writing = true;
-        drop(versions);
-        let written = self.write_runs(storage, &image);
-        let mut versions = self.versions.lock();
-        versions.writing = false;
-        self.landed.notify_all();
-        // An image that failed counts as landed, too: it has no sync yet, so every later flush owes
-        // one, and the latch refuses that (C17).
-        let stamp = clock.now();
-        for version in versions.entries.values_mut() {
-            version.landed(stamp);
-        }
-        written.map_err(|error| Error::io("writing a table", error).at(self.offset().get()))?;
-        Ok(needs(&versions))
-    }
-
     /// What syncs must cover, as it stands.
     pub(crate) fn needs(&self) -> Needs {
         needs(&self.versions.lock())
@@ -340,52 +305,6 @@ impl Slice {
         versions.entries.retain(|_, version| !version.settle(clock, rules, &mut release));
         self.unstable.store(versions.unstable(), SeqCst);
         versions
-    }
-
-    /// Turns every newest value safe that a sync allows (C5, C6).
-    fn promote(&self, versions: &mut Versions, clock: &Clock, rules: Rules, phase: Phase) {
-        let uncovered = rules.breaks(Rule::SafeValuesOnly)
-            || (phase == Phase::Two && rules.breaks(Rule::PhaseTwoCovered));
-        for (entry, version) in &mut versions.entries {
-            let newest = self.newest[*entry].load(SeqCst);
-            if uncovered {
-                version.promote_uncovered(newest);
-            }
-            version.promote(newest, clock);
-        }
-    }
-
-    /// The runs of dirty blocks, as (first entry, bytes); `unit` is entries in a block.
-    fn compose(&self, versions: &mut Versions, unit: usize) -> Vec<(usize, Vec<u8>)> {
-        let mut dirty = [false; SLICE_ENTRIES / 64];
-        for (entry, version) in &versions.entries {
-            dirty[entry / unit] |= version.is_dirty();
-        }
-        let mut runs: Vec<(usize, Vec<u8>)> = Vec::new();
-        for block in (0..SLICE_ENTRIES / unit).filter(|block| dirty[*block]) {
-            let first = block * unit;
-            if runs.last().is_none_or(|(start, bytes)| start + bytes.len() / 8 != first) {
-                runs.push((first, Vec::new()));
-            }
-            let Some((_, bytes)) = runs.last_mut() else { continue };
-            for entry in first..first + unit {
-                let word = match versions.entries.get_mut(&entry) {
-                    Some(version) => version.compose(),
-                    None => self.newest[entry].load(SeqCst),
-                };
-                bytes.extend_from_slice(&word.to_le_bytes());
-            }
-        }
-        runs
-    }
-
-    fn write_runs(&self, storage: &dyn Storage, runs: &[(usize, Vec<u8>)]) -> std::io::Result<()> {
-        let flags = WriteFlags { metadata: true, fua: false };
-        let start = self.offset().get();
-        runs.iter().try_for_each(|(entry, bytes)| {
-            let offset = start + 8 * *entry as u64;
-            storage.write(&[IoSlice::new(bytes)], offset, flags)
-        })
     }
 }
 

@@ -162,6 +162,10 @@ impl Storage for Fault {
         self.inner.limits()
     }
 
+    fn writes_directly(&self) -> bool {
+        self.inner.writes_directly()
+    }
+
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

@@ -167,6 +167,10 @@ impl Storage for FileStorage {
         self.limits
     }
 
+    fn writes_directly(&self) -> bool {
+        self.direct.is_some()
+    }
+
     fn len(&self) -> io::Result<u64> {
         match self.kind {
             Kind::Regular => Ok(self.file.metadata()?.len()),

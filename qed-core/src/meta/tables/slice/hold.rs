@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Phase, SLICE_ENTRIES, Slice};
+use super::{Phase, Reach, SLICE_ENTRIES, Slice, write_runs};
 use crate::addr::FileOffset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::meta::commit::clock::Clock;
 use crate::meta::rules::Rules;
 use crate::storage::Storage;
@@ -72,10 +72,9 @@ impl HeldWrites<'_> {
             let mut versions = slice.versions.lock();
             slice.promote(&mut versions, self.clock, rules, Phase::One);
             let unit = usize::try_from(storage.limits().atomic_unit).unwrap_or(super::SLICE_BYTES);
-            slice.compose(&mut versions, unit / 8)
+            slice.compose(&mut versions, unit, Reach::Dirty)
         };
-        let written = slice.write_runs(storage, &image);
-        written.map_err(|error| Error::io("writing a table", error).at(slice.offset().get()))
+        write_runs(storage, &image.iter().collect::<Vec<_>>())
     }
 }
 
