@@ -40,6 +40,7 @@ __all__ = [
     "aio_refusal",
     "bench",
     "check",
+    "compact",
     "compare",
     "convert",
     "create",
@@ -47,6 +48,7 @@ __all__ = [
     "layout",
     "parse_size",
     "probe",
+    "stream",
 ]
 
 __version__: Final[str]
