@@ -290,10 +290,25 @@
 #define LIBQED_HAVE_QUIESCE 1
 
 /**
+ * The functions qed_repair and qed_undo_repair are there.
+ */
+#define LIBQED_HAVE_REPAIR 1
+
+/**
+ * The qed_safety_* and qed_lint* functions are there.
+ */
+#define LIBQED_HAVE_JUDGE 1
+
+/**
  * An open image. Every call but qed_image_close may be made from any number of threads at once;
  * requests that overlap and run at the same time end in some order. Closed by qed_image_close.
  */
 typedef struct qed_image qed_image;
+
+/**
+ * What another program would choke on, or harm. Never changes. Freed by qed_lint_free.
+ */
+typedef struct qed_lint_report qed_lint_report;
 
 /**
  * Options of creating, opening and checking, by name. Used by the call it is given to and not
@@ -312,6 +327,11 @@ typedef struct qed_queue qed_queue;
  * What a check found. Never changes. Freed by qed_report_free.
  */
 typedef struct qed_report qed_report;
+
+/**
+ * What a file is, as far as its own bytes say. Never changes. Freed by qed_safety_free.
+ */
+typedef struct qed_safety qed_safety;
 
 /**
  * A run of the guest's disk. The library makes it, so later versions may add members at the end.
@@ -811,11 +831,18 @@ int qed_check_fd(int fd, const struct qed_options *options, struct qed_report **
 int64_t qed_report_corruptions(const struct qed_report *report);
 
 /**
- * The number of clusters that nothing references: lost space, harmless.
+ * The number of clusters that nothing references, holes inside the file included: harmless.
  *
  * Threads: any. Errors: -EINVAL: not a live handle.
  */
 int64_t qed_report_leaks(const struct qed_report *report);
+
+/**
+ * The number of leaked clusters that hold no space: nothing is wasted.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int64_t qed_report_free_clusters(const struct qed_report *report);
 
 /**
  * The number of tables that could not be read: what they map was not checked.
@@ -825,14 +852,14 @@ int64_t qed_report_leaks(const struct qed_report *report);
 int64_t qed_report_check_errors(const struct qed_report *report);
 
 /**
- * The number of corruptions that the check repaired; 0, as qed_check changes nothing.
+ * The number of corruptions that qed_repair mended; 0 from qed_check, which changes nothing.
  *
  * Threads: any. Errors: -EINVAL: not a live handle.
  */
 int64_t qed_report_corruptions_fixed(const struct qed_report *report);
 
 /**
- * The number of leaks that the check repaired; 0, as qed_check changes nothing.
+ * The number of leaks that qed_repair gave back; 0 from qed_check, which changes nothing.
  *
  * Threads: any. Errors: -EINVAL: not a live handle.
  */
@@ -1186,6 +1213,154 @@ int qed_image_resume(struct qed_image *image);
 int qed_image_add_overlay(struct qed_image *image,
                           const char *path,
                           const struct qed_options *options);
+
+/**
+ * Checks an image and repairs what is wrong. The option "repair" says what: "all" (the default),
+ * "leaks" (space that nothing references is given back) or "off". What is referenced twice is
+ * copied, which takes at most "max_growth" bytes of new space; entries that name nothing are
+ * cleared. With "dry_run" it is done in memory alone. With "undo" a new file of that name keeps
+ * what is overwritten. The report says what is left, and how much was fixed; its findings are what
+ * was found. Broken off at any moment, by progress too, a repair can be made again.
+ *
+ * Ownership: *out is written on success only; free it with qed_report_free. options may be NULL
+ * and is not kept; progress may be NULL, user_data is passed on untouched. Threads: any.
+ * Errors: -ECANCELED: progress stopped it; -EACCES: it would take more than "max_growth";
+ * -EEXIST: the undo file is there already; else as qed_check, and what writing reports.
+ */
+int qed_repair(const char *path,
+               const struct qed_options *options,
+               qed_progress progress,
+               void *user_data,
+               struct qed_report **out);
+
+/**
+ * Makes an image what it was before the repair that kept the file undo, bit by bit and with the
+ * length it had. Broken off, it can be made again.
+ *
+ * Ownership: options may be NULL and is not kept. Threads: any.
+ * Errors: -EACCES: the image was changed since, or the repair was taken back already; -EUCLEAN:
+ * undo is no undo file; else as qed_image_open.
+ */
+int qed_undo_repair(const char *path, const char *undo, const struct qed_options *options);
+
+/**
+ * Looks at a file that somebody handed in: at this file alone, with bounded work, taking no lock.
+ * At most max_table_bytes of its tables are read (0: 256 MiB). That it is no image, or a broken
+ * one, is no error of the call.
+ *
+ * Ownership: *out is written on success only; free it with qed_safety_free. Threads: any.
+ * Errors: what opening and reading the file report; -EACCES: no regular file.
+ */
+int qed_safety_check(const char *path, uint64_t max_table_bytes, struct qed_safety **out);
+
+/**
+ * 1 for a QED image that names no backing file, has no unknown feature and is known to be
+ * consistent; else 0.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int qed_safety_is_safe(const struct qed_safety *safety);
+
+/**
+ * One of QED_FORMAT_*. All else is known of QED images alone.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int qed_safety_format(const struct qed_safety *safety);
+
+/**
+ * Guest bytes of the disk; 0 where the header does not say so credibly.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int64_t qed_safety_virtual_size(const struct qed_safety *safety);
+
+/**
+ * 1 where the image has incompatible features that this library does not know, else 0.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int qed_safety_has_unknown_features(const struct qed_safety *safety);
+
+/**
+ * 1 where all tables are sound, 0 where they are not, 2 where that was not found out.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int qed_safety_consistent(const struct qed_safety *safety);
+
+/**
+ * The backing file that the image names; NULL without one. Empty where it names one that cannot be
+ * told.
+ *
+ * Ownership: the report's, valid until it is freed. Threads: any.
+ * Errors: NULL, and -EINVAL's kind in the error slot: not a live handle.
+ */
+const char *qed_safety_backing_name(const struct qed_safety *safety);
+
+/**
+ * The first thing that is wrong, in words; NULL where nothing is.
+ *
+ * Ownership: the report's, valid until it is freed. Threads: any.
+ * Errors: NULL, and -EINVAL's kind in the error slot: not a live handle.
+ */
+const char *qed_safety_fault(const struct qed_safety *safety);
+
+/**
+ * Frees *safety and sets it to NULL. NULL, or a pointer to NULL, is fine.
+ *
+ * Threads: any, when no other thread uses the handle.
+ * Errors: -EINVAL: not a live handle.
+ */
+int qed_safety_free(struct qed_safety **safety);
+
+/**
+ * Finds what another program, "qemu" or "virtualbox", would choke on or harm in an image that this
+ * library takes. With fix the image is rewritten to a form that the program takes, as far as there
+ * is one; the guest reads the same before and after, and at any crash in between.
+ *
+ * Ownership: *out is written on success only; free it with qed_lint_free. options may be NULL and
+ * is not kept; progress may be NULL, user_data is passed on untouched. Threads: any.
+ * Errors: -ECANCELED: progress stopped it; -EINVAL: no such program; else as qed_repair.
+ */
+int qed_lint(const char *path,
+             const char *reader,
+             bool fix,
+             const struct qed_options *options,
+             qed_progress progress,
+             void *user_data,
+             struct qed_lint_report **out);
+
+/**
+ * 1 where the program takes the image and does no harm to it, else 0.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int qed_lint_is_clean(const struct qed_lint_report *report);
+
+/**
+ * The number of findings, or with fixed of those that were mended.
+ *
+ * Threads: any. Errors: -EINVAL: not a live handle.
+ */
+int64_t qed_lint_findings(const struct qed_lint_report *report, bool fixed);
+
+/**
+ * One finding in words, "severity: rule: sentence" (refuses, harms or note), index from 0 to
+ * qed_lint_findings() - 1. NULL on error.
+ *
+ * Ownership: the report's, valid until it is freed. Threads: any.
+ * Errors: NULL, and -EINVAL's kind in the error slot: not a live handle, or no such finding.
+ */
+const char *qed_lint_finding(const struct qed_lint_report *report, bool fixed, size_t index);
+
+/**
+ * Frees *report and sets it to NULL. NULL, or a pointer to NULL, is fine.
+ *
+ * Threads: any, when no other thread uses the handle.
+ * Errors: -EINVAL: not a live handle.
+ */
+int qed_lint_free(struct qed_lint_report **report);
 
 #ifdef __cplusplus
 }  // extern "C"

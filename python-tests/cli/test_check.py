@@ -84,3 +84,103 @@ def test_an_image_that_cannot_be_opened_is_a_failed_check(qed_cli: Command, path
     outcome = qed_cli.run("check", path)
     assert outcome.status == 1
     assert "0x10000000000" in outcome.err
+
+
+def _damaged(path: Path) -> None:
+    """Leave two guest clusters that are one, an entry that names nothing, and leaked space."""
+    qed.create(path, "1M")
+    with qed.open(path, "r+") as image:
+        image.pwrite(b"x" * 131072, 0)
+    first = l2_entry(path, 0)
+    data = int.from_bytes(path.read_bytes()[first : first + 8], "little")
+    put_word(path, first + 8 * 5, data)
+    put_word(path, first + 8 * 6, 12345)
+    with path.open("ab") as file:
+        file.write(b"z" * 131072)
+
+
+def test_a_repair_says_what_it_repaired_and_is_taken_back(qed_cli: Command, path: Path) -> None:
+    _damaged(path)
+    before = path.read_bytes()
+    tried = qed_cli.run("check", "-r", "all", "--dry-run", path.name)
+    assert path.read_bytes() == before
+    done = qed_cli.run("check", "-r", "all", "--undo", "undo", path.name)
+    assert (done.status, done.out) == (tried.status, tried.out)
+    assert done.status == 0
+    assert done.out.startswith(
+        "The following inconsistencies were found and repaired:\n\n"
+        "    1 leaked clusters\n    2 corruptions\n\n"
+        "Double checking the fixed image now...\nNo errors were found on the image.\n"
+    )
+    assert len(done.err.splitlines()) == 2
+    with qed.open(path) as image:
+        assert image.pread(65536, 5 * 65536) == b"x" * 65536
+    again = qed_cli.run("repair", path.name)
+    assert again.status == 0
+    assert "repaired" not in again.out
+    assert qed_cli.ok("repair", "--undo", "undo", path.name) == ""
+    assert path.read_bytes() == before
+    twice = qed_cli.run("repair", "--undo", "undo", path.name)
+    assert twice.status == 1
+    assert "taken back already" in twice.err
+
+
+def test_leaks_alone_are_given_back(qed_cli: Command, path: Path) -> None:
+    _damaged(path)
+    length = path.stat().st_size
+    outcome = qed_cli.run("repair", "--leaks", "--output=json", path.name)
+    report = json.loads(outcome.out)
+    assert (outcome.status, report["leaks-fixed"], report["corruptions"]) == (2, 2, 2)
+    assert path.stat().st_size == length - 131072
+    refused = qed_cli.run("repair", "--undo", "undo", "--leaks", path.name)
+    assert "--leaks is for a repair" in refused.err
+
+
+def test_what_qemu_repairs_is_repaired_and_told_as_it_does(
+    qed_cli: Command, qemu_img: Command, tmp_path: Path
+) -> None:
+    # Goal: the same words and numbers where QEMU is right; sound to it where it cannot repair.
+    mine, theirs = tmp_path / "mine.qed", tmp_path / "theirs.qed"
+    for path in (mine, theirs):
+        qed.create(path, "1M")
+        with qed.open(path, "r+") as image:
+            image.pwrite(b"x" * 131072, 0)
+        put_word(path, l2_entry(path, 3), 1 << 40)
+        put_word(path, l2_entry(path, 4), 12345)
+    ours, qemus = (
+        qed_cli.run("check", "-r", "all", mine),
+        qemu_img.run("check", "-r", "all", theirs),
+    )
+    assert ours.status == qemus.status == 0
+    assert _comparable(ours.out) == qemus.out
+    _damaged(hard := tmp_path / "hard.qed")
+    assert qed_cli.run("check", "-r", "all", hard).status == 0
+    assert qemu_img.run("check", hard).status == 0
+
+
+def test_a_lint_finds_and_mends_what_others_mistake(qed_cli: Command, path: Path) -> None:
+    qed.create(path, "1M")
+    with qed.open(path, "r+") as image:
+        image.pwrite(b"x" * 131072, 0)
+    put_word(path, l2_entry(path, 1), 1)
+    assert qed_cli.run("lint", "--for", "qemu", path.name).status == 0
+    found = qed_cli.run("lint", "--for", "virtualbox", path.name)
+    assert (found.status, found.out.split(":")[:2]) == (2, ["harms", " zero-clusters"])
+    mended = qed_cli.run("lint", "--for", "virtualbox", "--fix", "--output=json", path.name)
+    report = json.loads(mended.out)
+    assert (mended.status, report["findings"]) == (0, [])
+    assert report["fixed"][0]["rule"] == "zero-clusters"
+    with qed.open(path) as image:
+        assert image.pread(131072, 0) == b"x" * 65536 + bytes(65536)
+
+
+def test_a_probe_for_safety_says_what_is_known(qed_cli: Command, path: Path) -> None:
+    qed.create(path, "1M")
+    sound = qed_cli.run("probe", "--safety", path.name)
+    assert sound.status == 0
+    assert "safe: yes\n" in sound.out
+    assert "virtual-size: 1048576\n" in sound.out
+    qed.create(path, "1M", backing="base", backing_format="raw", overwrite=True)
+    backed = qed_cli.run("probe", "--safety", "--output=json", path.name)
+    report = json.loads(backed.out)
+    assert (backed.status, report["safe"], report["backing"]) == (1, False, "base")

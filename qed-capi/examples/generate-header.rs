@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 17] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -84,6 +84,8 @@ const SOURCES: [&str; 15] = [
     "completion.rs",
     "queue.rs",
     "quiesce.rs",
+    "repair.rs",
+    "judge.rs",
 ];
 
 const INCLUDES: [&str; 4] = ["stdbool.h", "stddef.h", "stdint.h", "sys/uio.h"];

@@ -6,8 +6,9 @@ use crate::guard::status;
 use crate::handle::{self, Handle};
 use parking_lot::Mutex;
 use qed_core::{
-    BackingPolicy, BackingSource, CompactOptions, ComparePlan, ConvertPlan, CreateOptions, Error,
-    NamedOptions, OpenOptions, OptionValue, QueueOptions, Result, StreamOptions,
+    BackingPolicy, BackingSource, CheckPlan, CompactOptions, ComparePlan, ConvertPlan,
+    CreateOptions, Error, NamedOptions, OpenOptions, OptionValue, QueueOptions, Result,
+    StreamOptions,
 };
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::OwnedFd;
@@ -142,6 +143,24 @@ pub(crate) unsafe fn to_convert(options: *const qed_options) -> Result<ConvertPl
     let mut plan = options.named.to_convert()?;
     options.give_backing(&mut plan.source)?;
     Ok(plan)
+}
+
+/// What checking with repair takes; NULL stands for the defaults, and so does a "repair" that is
+/// not set: all.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_check(options: *const qed_options) -> Result<CheckPlan> {
+    let mut named = if options.is_null() {
+        NamedOptions::new()
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { handle::get(options) }?.lock().named.clone()
+    };
+    if !named.has("repair") {
+        named.set("repair", OptionValue::Str("all".to_owned()))?;
+    }
+    named.to_check()
 }
 
 /// What comparing takes; NULL stands for the defaults.

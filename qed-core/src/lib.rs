@@ -30,6 +30,7 @@ pub use image::{
     ResizeOptions,
 };
 pub use meta::{Rule, Rules, Trust};
+pub use ops::CheckPlan;
 pub use ops::bench;
 pub use ops::{
     CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
@@ -42,6 +43,8 @@ pub use ops::{
     compact, compact_image, compare, convert, create, create_file, format_storage, layout,
     parse_size,
 };
+pub use ops::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
 pub use ops::{Preallocation, StreamOptions, stream, stream_image};
+pub use ops::{SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage};
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};

@@ -1,8 +1,8 @@
-//! The verbs that need no handle: create, check, probe.
+//! The verbs that need no handle: create, probe.
 
 use crate::arguments::{self, Bytes, Target};
 use crate::call::detached;
-use crate::{errors, options, results};
+use crate::{errors, options};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use qed_core::{ErrorKind, Format};
@@ -26,22 +26,6 @@ pub(crate) fn create(
         Target::Path(path) => qed_core::create(path, &options),
         Target::File(file) => qed_core::create_file(&file, &options),
     })
-}
-
-/// Checks an image without changing it; never opens a backing file.
-#[pyfunction]
-#[pyo3(signature = (path, **options))]
-pub(crate) fn check<'py>(
-    py: Python<'py>,
-    path: Target,
-    options: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let options = options::open(py, options)?;
-    let report = detached(py, move || match path {
-        Target::Path(path) => qed_core::check(path, &options),
-        Target::File(file) => qed_core::check_file(file, &options),
-    })?;
-    results::report(py, &report)
 }
 
 /// The format that a file's first bytes announce, or None.

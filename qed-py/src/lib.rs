@@ -11,6 +11,7 @@ mod bench;
 #[allow(unsafe_code)]
 mod buffers;
 mod call;
+mod check;
 mod completion;
 mod convert;
 mod crash;
@@ -37,6 +38,8 @@ mod _qed {
     #[pymodule_export]
     use crate::bench::bench;
     #[pymodule_export]
+    use crate::check::{check, lint, safety_check, undo_repair};
+    #[pymodule_export]
     use crate::completion::Completion;
     #[pymodule_export]
     use crate::convert::{compare, convert};
@@ -59,7 +62,7 @@ mod _qed {
     #[pymodule_export]
     use crate::fork::after_fork_in_child;
     #[pymodule_export]
-    use crate::functions::{check, create, error_kinds, parse_size, probe};
+    use crate::functions::{create, error_kinds, parse_size, probe};
     #[pymodule_export]
     use crate::image::Image;
     #[pymodule_export]

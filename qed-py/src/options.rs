@@ -5,11 +5,18 @@ use crate::errors;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
-use qed_core::{Aio, CreateOptions, Format, NamedOptions, OpenOptions, OptionValue, QueueOptions};
+use qed_core::{
+    Aio, CheckPlan, CreateOptions, Format, NamedOptions, OpenOptions, OptionValue, QueueOptions,
+};
 
-/// What `open`, `inspect` and `check` take.
+/// What `open` and `inspect` take.
 pub(crate) fn open(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<OpenOptions> {
     named(py, keywords)?.to_open().map_err(|error| errors::to_python(py, &error))
+}
+
+/// What `check` takes.
+pub(crate) fn check(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<CheckPlan> {
+    named(py, keywords)?.to_check().map_err(|error| errors::to_python(py, &error))
 }
 
 /// What `create` takes.

@@ -118,6 +118,7 @@ pub(crate) fn report<'py>(py: Python<'py>, report: &CheckReport) -> PyResult<Bou
     fields.set_item("check_errors", report.check_errors)?;
     fields.set_item("corruptions", report.corruptions)?;
     fields.set_item("leaks", report.leaks)?;
+    fields.set_item("free_clusters", report.free_clusters)?;
     fields.set_item("corruptions_fixed", report.corruptions_fixed)?;
     fields.set_item("leaks_fixed", report.leaks_fixed)?;
     fields.set_item("findings", findings)?;

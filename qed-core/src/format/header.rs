@@ -5,7 +5,7 @@ use super::features::{
 };
 use super::geometry::{Geometry, MAX_FILE_OFFSET};
 use crate::addr::FileOffset;
-use crate::error::Corruption;
+use crate::error::{Corruption, Error, ErrorKind};
 
 /// Bytes of the header proper.
 pub const HEADER_BYTES: usize = 64;
@@ -74,7 +74,7 @@ impl Header {
             image_size: u64_at(bytes, 48),
             backing_words: (u32_at(bytes, 56), u32_at(bytes, 60)),
         };
-        header.validate()?;
+        header.validate_layout()?;
         Ok(header)
     }
 
@@ -83,6 +83,17 @@ impl Header {
     /// # Errors
     /// The first clause that is broken.
     pub fn validate(&self) -> Result<(), Corruption> {
+        self.validate_layout()?;
+        if self.has_stray_name() {
+            let (offset, size) = self.backing_words;
+            return Err(Corruption::BackingName { offset, size });
+        }
+        Ok(())
+    }
+
+    /// The same, but that the backing name may be [stray](Self::has_stray_name): such an image can
+    /// be read.
+    fn validate_layout(&self) -> Result<(), Corruption> {
         let header_bytes = self.header_bytes();
         if self.header_clusters == 0 || header_bytes > u64::from(u32::MAX) {
             return Err(Corruption::HeaderSize { found: self.header_clusters.into() });
@@ -99,8 +110,7 @@ impl Header {
         }
         if self.has_backing_file() {
             let (offset, size) = self.backing_words;
-            let end = u64::from(offset) + u64::from(size);
-            let legal = (1..=MAX_BACKING_NAME).contains(&size) && end <= header_bytes;
+            let legal = (1..=MAX_BACKING_NAME).contains(&size);
             if !legal || u64::from(offset) < HEADER_BYTES as u64 {
                 return Err(Corruption::BackingName { offset, size });
             }
@@ -139,6 +149,28 @@ impl Header {
     #[must_use]
     pub fn has_backing_file(&self) -> bool {
         self.features & FEATURE_BACKING_FILE != 0
+    }
+
+    /// Whether the backing name reaches past the header clusters, as in VirtualBox's difference
+    /// images (F8): nothing keeps those bytes from being allocated, so nobody may write.
+    #[must_use]
+    pub fn has_stray_name(&self) -> bool {
+        let (offset, size) = self.backing_words;
+        let end = u64::from(offset) + u64::from(size);
+        self.has_backing_file() && end > self.header_bytes()
+    }
+
+    /// Fails where nobody may write to the image.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a [stray name](Self::has_stray_name).
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        if !self.has_stray_name() {
+            return Ok(());
+        }
+        let text = "the backing name stands past the header clusters, as VirtualBox writes it: the \
+                    image can be opened read-only alone, until qed lint --fix has moved the name";
+        Err(Error::new(ErrorKind::Unsupported, text))
     }
 
     /// Whether the backing file is raw by declaration (meaningless without a backing file, F1.3).

@@ -95,6 +95,10 @@ pub(crate) fn read_header(storage: &dyn Storage) -> Result<Header> {
 pub(crate) fn read_backing_info(storage: &dyn Storage) -> Result<Option<BackingInfo>> {
     let header = read_header(storage)?;
     let Some(place) = header.backing_name() else { return Ok(None) };
+    let end = u64::from(place.offset) + u64::from(place.size);
+    if end > storage.len().map_err(reading)? {
+        return Err(Corruption::BackingName { offset: place.offset, size: place.size }.into());
+    }
     let mut name = vec![0; usize::try_from(place.size).unwrap_or(0)];
     storage.read(&mut [IoSliceMut::new(&mut name)], place.offset.into()).map_err(reading)?;
     match name.iter().position(|byte| *byte == 0) {

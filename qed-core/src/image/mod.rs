@@ -65,6 +65,9 @@ impl Image {
     ) -> Result<Self> {
         // The name is validated before a writable open changes anything.
         let backing_info = info::read_backing_info(&*storage)?;
+        if !settings.read_only {
+            read_header(&*storage)?.check_writable()?;
+        }
         if settings.copy_on_read && settings.read_only {
             let text = "copy_on_read writes what is read: it needs an image open for writing";
             return Err(Error::invalid(text));

@@ -7,9 +7,11 @@ mod compare;
 mod convert;
 mod create;
 mod layout;
+mod lint;
 mod options;
 mod overlay;
 mod rate;
+mod safety;
 mod size;
 mod stint;
 mod stream;
@@ -24,8 +26,12 @@ pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, Preallocation, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
-pub use options::{ComparePlan, ConvertPlan, NamedOptions, OptionValue};
+pub use lint::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
+pub use options::{CheckPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValue};
 pub use overlay::add_overlay;
+pub use safety::{
+    SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage,
+};
 pub use size::parse_size;
 pub use stream::{StreamOptions, stream, stream_image};
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

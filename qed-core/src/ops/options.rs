@@ -4,12 +4,14 @@
 //! that it does not apply to are errors that list what is known; nothing is ever ignored. So the
 //! options grow without a change of any interface.
 
+mod checking;
 mod long;
 mod queue;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::check::Repair;
 use super::create::{CreateOptions, Preallocation};
 use super::size::parse_size;
 use crate::chain::{BackingPolicy, LockMode, OpenOptions};
@@ -19,6 +21,7 @@ use crate::meta::Trust;
 use crate::queue::Aio;
 use crate::source::Format;
 
+pub use checking::CheckPlan;
 pub use long::{ComparePlan, ConvertPlan};
 
 /// The value of an option, as it comes from a caller.
@@ -61,6 +64,12 @@ impl NamedOptions {
         let setting = read(&Given { name, value })?;
         self.set.insert(name, (*calls, setting));
         Ok(())
+    }
+
+    /// Whether the option `name` was set.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.set.contains_key(name)
     }
 
     /// What [`open`](crate::open) is to do.
@@ -110,6 +119,7 @@ struct Calls {
     compare: bool,
     compact: bool,
     stream: bool,
+    check: bool,
     queue: bool,
 }
 
@@ -148,6 +158,10 @@ enum Setting {
     Batch(u64),
     Base(PathBuf),
     Rate(u64),
+    Repair(Option<Repair>),
+    DryRun(bool),
+    Undo(PathBuf),
+    MaxGrowth(u64),
     Aio(Aio),
 }
 
@@ -279,6 +293,7 @@ const NONE: Calls = Calls {
     compare: false,
     compact: false,
     stream: false,
+    check: false,
     queue: false,
 };
 const OPEN: Calls = Calls { open: true, ..NONE };
@@ -290,6 +305,7 @@ const COMPACT: Calls = Calls { compact: true, ..NONE };
 const STREAM: Calls = Calls { stream: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
+const CHECK: Calls = Calls { check: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
 const QUEUE: Calls = Calls { queue: true, ..NONE };
 /// Of what has threads of its own.
@@ -329,6 +345,10 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("batch", COMPACT, |given| given.size().map(Setting::Batch)),
     ("base", STREAM, |given| given.path().map(Setting::Base)),
     ("rate", STREAM, |given| given.size().map(Setting::Rate)),
+    ("repair", CHECK, |given| given.word(REPAIRS).map(Setting::Repair)),
+    ("dry_run", CHECK, |given| given.switch().map(Setting::DryRun)),
+    ("undo", CHECK, |given| given.path().map(Setting::Undo)),
+    ("max_growth", CHECK, |given| given.size().map(Setting::MaxGrowth)),
     ("aio", QUEUE, |given| given.word(AIOS).map(Setting::Aio)),
 ];
 
@@ -349,6 +369,8 @@ const DISCARDS: &[(&str, DiscardMode)] =
     &[("unmap", DiscardMode::Unmap), ("ignore", DiscardMode::Ignore)];
 const DETECTS: &[(&str, DetectZeroes)] =
     &[("off", DetectZeroes::Off), ("on", DetectZeroes::On), ("unmap", DetectZeroes::Unmap)];
+const REPAIRS: &[(&str, Option<Repair>)] =
+    &[("off", None), ("leaks", Some(Repair::Leaks)), ("all", Some(Repair::All))];
 const POLICIES: &[(&str, BackingPolicy)] = &[
     ("deny", BackingPolicy::Deny),
     ("beneath", BackingPolicy::Beneath),

@@ -44,8 +44,31 @@ from qed._queue import (
     aio_refusal,
 )
 from qed._raw import RawImage
-from qed._results import CheckReport, CompactReport, Comparison, Extent, Info, LayerName, Qcow2Info
-from qed._verbs import check, compare, convert, create, info, inspect, open, probe
+from qed._results import (
+    CheckReport,
+    CompactReport,
+    Comparison,
+    Extent,
+    Info,
+    LayerName,
+    LintFinding,
+    LintReport,
+    Qcow2Info,
+    SafetyReport,
+)
+from qed._verbs import (
+    check,
+    compare,
+    convert,
+    create,
+    info,
+    inspect,
+    lint,
+    open,
+    probe,
+    safety_check,
+    undo_repair,
+)
 
 __version__ = _qed.__version__
 
@@ -72,6 +95,8 @@ __all__ = [
     "Latency",
     "Layer",
     "LayerName",
+    "LintFinding",
+    "LintReport",
     "LockedError",
     "NoSpaceError",
     "NotFoundError",
@@ -84,6 +109,7 @@ __all__ = [
     "ReadInto",
     "ReadOnlyError",
     "RefusedError",
+    "SafetyReport",
     "UnsupportedError",
     "Write",
     "WriteZeroes",
@@ -96,8 +122,11 @@ __all__ = [
     "create",
     "info",
     "inspect",
+    "lint",
     "open",
     "probe",
+    "safety_check",
+    "undo_repair",
 ]
 
 # An image belongs to the process that opened it: children must not write to it.

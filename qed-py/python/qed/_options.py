@@ -23,7 +23,7 @@ Progress: TypeAlias = Callable[[int, int], object]
 
 
 class OpenOptions(TypedDict, total=False):
-    """What `open`, `inspect`, `info` and `check` take."""
+    """What `open`, `inspect`, `info`, `undo_repair` and `lint` take."""
 
     backing_policy: Literal["deny", "beneath", "follow"]
     block_devices: Switch
@@ -38,6 +38,15 @@ class OpenOptions(TypedDict, total=False):
     no_follow: Switch
     tolerate_bad_entries: Switch
     trust: Literal["untrusted", "normal", "damaged"]
+
+
+class CheckOptions(OpenOptions, total=False):
+    """What `check` takes beside what `open` takes."""
+
+    dry_run: Switch
+    max_growth: Size
+    repair: Literal["off", "leaks", "all"]
+    undo: Path
 
 
 class CreateOptions(TypedDict, total=False):

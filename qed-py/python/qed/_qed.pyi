@@ -16,7 +16,16 @@ from qed._options import (
     Progress,
     QueueOptions,
 )
-from qed._results import CheckReport, CompactReport, Comparison, Extent, Info, LayerName
+from qed._results import (
+    CheckReport,
+    CompactReport,
+    Comparison,
+    Extent,
+    Info,
+    LayerName,
+    LintReport,
+    SafetyReport,
+)
 from qed.crash._plan import Plan
 from qed.crash._results import Failure, GuestCall
 
@@ -46,9 +55,12 @@ __all__ = [
     "create",
     "error_kinds",
     "layout",
+    "lint",
     "parse_size",
     "probe",
+    "safety_check",
     "stream",
+    "undo_repair",
 ]
 
 __version__: Final[str]
@@ -299,7 +311,12 @@ def bench(
 def create(
     path: PathOrDescriptor, size: int | None, backing: Path | None, **options: Any
 ) -> None: ...
-def check(path: PathOrDescriptor, **options: Any) -> CheckReport: ...
+def check(path: PathOrDescriptor, progress: Progress | None, **options: Any) -> CheckReport: ...
+def undo_repair(path: PathOrDescriptor, undo: Path, **options: Any) -> None: ...
+def safety_check(path: PathOrDescriptor, *, max_table_bytes: int | None) -> SafetyReport: ...
+def lint(
+    path: PathOrDescriptor, reader: str, *, fix: bool, progress: Progress | None, **options: Any
+) -> LintReport: ...
 def convert(
     source: Image | Iterable[Image] | int,
     target: Image | PathOrDescriptor,

@@ -123,22 +123,84 @@ class CheckReport(_Result):
     check_errors: int
     """What could not be checked."""
     corruptions: int
-    """Broken clauses of the format."""
+    """Broken clauses of the format; after a repair, those that are left."""
     leaks: int
-    """Clusters of the file that nobody references: wasted, harmless."""
+    """Clusters of the file that nobody references: harmless."""
     corruptions_fixed: int
     """Corruptions repaired by this check."""
     leaks_fixed: int
     """Leaks given back by this check."""
     findings: tuple[str, ...]
-    """The first hundred corruptions, a sentence each."""
+    """The first hundred corruptions that were found, a sentence each, also where repaired since."""
     first_check_error: str | None = None
     """Why the first of what could not be checked could not."""
+    free_clusters: int = 0
+    """Leaks that hold no space: nothing is wasted."""
 
     @property
     def clean(self) -> bool:
         """Neither corruption nor anything unchecked; leaks are harmless."""
         return self.corruptions == 0 and self.check_errors == 0
+
+    @property
+    def wasted_clusters(self) -> int:
+        """Leaked clusters that hold space, which a repair gives back."""
+        return self.leaks - self.free_clusters
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyReport(_Result):
+    """What a file is that somebody handed in, as far as its own bytes say."""
+
+    safe: bool
+    """A QED image without backing file and unknown features, known to be consistent."""
+    format: Literal["qed", "qcow2"] | None
+    """What its first bytes announce. All but the length is known of QED images alone."""
+    file_length: int
+    """Bytes of the file."""
+    virtual_size: int | None
+    """Bytes of the disk the guest sees."""
+    backing: str | None
+    """The backing file it names; empty where it names one that cannot be told."""
+    unknown_features: int
+    """Incompatible feature bits that this library does not know."""
+    needs_check: bool
+    """Another writer left the image unchecked."""
+    consistent: bool | None
+    """Whether all its tables are sound; None where that would take too long to find out."""
+    fault: str | None
+    """The first thing that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class LintFinding(_Result):
+    """One thing that another program would choke on or harm."""
+
+    rule: str
+    """Its stable name."""
+    severity: Literal["refuses", "harms", "note"]
+    """What the program does: it does not open the image, it loses data, or nothing bad."""
+    text: str
+    """A sentence."""
+    fixable: bool
+    """Whether the image can be rewritten so that it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LintReport(_Result):
+    """What a lint found."""
+
+    reader: Literal["qemu", "virtualbox"]
+    """The program that the image is to suit."""
+    findings: tuple[LintFinding, ...]
+    """What it would choke on or harm; after a fix, what is left."""
+    fixed: tuple[LintFinding, ...]
+    """What was rewritten."""
+
+    @property
+    def clean(self) -> bool:
+        """The program opens the image and does no harm to it."""
+        return all(finding.severity == "note" for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)

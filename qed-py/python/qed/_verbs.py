@@ -8,6 +8,7 @@ from qed import _qed
 from qed._image import Image, Layer
 from qed._options import (
     BackingSource,
+    CheckOptions,
     CreateOptions,
     OpenOptions,
     Path,
@@ -15,7 +16,7 @@ from qed._options import (
     Progress,
     Size,
 )
-from qed._results import CheckReport, Comparison, Info
+from qed._results import CheckReport, Comparison, Info, LintReport, SafetyReport
 
 
 def create(
@@ -70,9 +71,55 @@ def info(path: PathOrDescriptor, **options: Unpack[OpenOptions]) -> Info:
         return layer.info()
 
 
-def check(path: PathOrDescriptor, **options: Unpack[OpenOptions]) -> CheckReport:
-    """Check an image's structure without changing it; no backing file is opened."""
-    return _qed.check(path, **options)
+def check(
+    path: PathOrDescriptor,
+    *,
+    progress: Progress | None = None,
+    **options: Unpack[CheckOptions],
+) -> CheckReport:
+    """Check an image's structure, and repair it where asked; no backing file is opened.
+
+    `repair="leaks"` gives back what nothing names; "all" also mends what is corrupt: what is
+    referenced twice is copied, entries that name nothing are cleared. The file may grow by
+    `max_growth` for it. The report says what was found, what was mended and what is left. With
+    `dry_run` the repair is tried in memory alone. What it overwrites is kept in the new file
+    `undo`, from which `undo_repair` restores it. A crash at any moment costs nothing but the
+    repair, which can be made again.
+    """
+    return _qed.check(path, progress, **options)
+
+
+def undo_repair(path: PathOrDescriptor, undo: Path, **options: Unpack[OpenOptions]) -> None:
+    """Make an image what it was before the repair that wrote the file `undo`, bit by bit.
+
+    An image that was changed since is left alone: that is an error.
+    """
+    _qed.undo_repair(path, undo, **options)
+
+
+def safety_check(path: PathOrDescriptor, *, max_table_bytes: Size | None = None) -> SafetyReport:
+    """Tell a service what a file is that it was handed: one look, bounded, nothing else opened.
+
+    An image with more than `max_table_bytes` of tables (256 MiB) is not called consistent.
+    """
+    most = None if max_table_bytes is None else _number(max_table_bytes)
+    return _qed.safety_check(path, max_table_bytes=most)
+
+
+def lint(
+    path: PathOrDescriptor,
+    reader: Literal["qemu", "virtualbox"],
+    *,
+    fix: bool = False,
+    progress: Progress | None = None,
+    **options: Unpack[OpenOptions],
+) -> LintReport:
+    """Find what another program would choke on, or harm, in an image that libqed takes.
+
+    With `fix` the image is rewritten to a form that it takes, as far as there is one; the guest
+    reads the same before and after, and at any crash in between.
+    """
+    return _qed.lint(path, reader, fix=fix, progress=progress, **options)
 
 
 def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None:

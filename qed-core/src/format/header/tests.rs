@@ -196,24 +196,23 @@ fn a_bad_image_size_is_named() {
 #[test]
 fn a_bad_backing_name_is_named() {
     let past_the_header = 65536 - 9;
-    let bad = [
-        (64, 0),
-        (64, 4096),
-        (64, u32::MAX),
-        (0, 10),
-        (63, 10),
-        (past_the_header, 10),
-        (65536, 1),
-        (u32::MAX, 1),
-        (u32::MAX, u32::MAX),
-    ];
+    let bad = [(64, 0), (64, 4096), (64, u32::MAX), (0, 10), (63, 10), (u32::MAX, u32::MAX)];
     for (offset, size) in bad {
         let error = Err(Corruption::BackingName { offset, size });
         assert_eq!(Header::decode(&named(offset, size).encode()), error);
     }
+    for (offset, size) in [(past_the_header, 10), (65536, 1), (u32::MAX, 1)] {
+        // F8: to be read, never to be written.
+        let header = Header::decode(&named(offset, size).encode()).unwrap();
+        assert!(header.has_stray_name());
+        assert_eq!(header.validate(), Err(Corruption::BackingName { offset, size }));
+        let refused = header.check_writable().unwrap_err();
+        assert_eq!(refused.kind(), crate::error::ErrorKind::Unsupported);
+    }
     for (offset, size) in [(64, 1), (64, 4095), (past_the_header, 9)] {
         let header = Header::decode(&named(offset, size).encode()).unwrap();
         assert_eq!(header.backing_name(), Some(BackingName { offset, size }));
+        assert!(!header.has_stray_name() && header.check_writable().is_ok());
     }
 }
 

@@ -20,6 +20,7 @@
 //! - R7 Space is given back last, when no entry on the disk can name it (C14).
 
 pub(crate) mod leaks;
+pub(crate) mod normalise;
 mod separate;
 mod words;
 
@@ -68,6 +69,7 @@ pub(crate) fn repair(
 ) -> Result<u64> {
     let header = HeaderBlock::read(storage)?;
     let length = length_of(storage)?;
+    header.get().check_writable()?;
     let rules = extent.rules;
     let mut desk = Desk { storage, header, length, rules, begun: false, announce, go_on };
     let (mut scan, mut survey) = desk.survey(extent.max_growth)?;

@@ -19,7 +19,7 @@ use crate::meta::tables::header::write_metadata;
 use crate::storage::{WriteFlags, write_zeroes};
 
 /// Entries that wait for one sync.
-const BATCH: usize = 4096;
+pub(super) const BATCH: usize = 4096;
 /// Bytes that are copied at once.
 const PIECE: u64 = 1 << 20;
 

@@ -6,6 +6,7 @@
 //! else could take (Y1), the latch (C17). Nothing here waits.
 
 use super::FileStorage;
+use super::gate::Sharing;
 use crate::storage::Latch;
 use crate::sync::atomic::Ordering;
 use std::io;
@@ -34,7 +35,7 @@ pub(crate) enum Forcing {
 #[derive(Debug)]
 pub(crate) struct WritePass {
     offset: u64,
-    shards: u64,
+    sharing: Option<Sharing>,
     /// Its number among the syncs, where it is forced.
     forced: Option<u64>,
 }
@@ -42,7 +43,7 @@ pub(crate) struct WritePass {
 impl WritePass {
     /// Whether nothing has to be done at its end.
     pub(crate) fn is_empty(&self) -> bool {
-        self.shards == 0 && self.forced.is_none()
+        self.sharing.is_none() && self.forced.is_none()
     }
 }
 
@@ -96,16 +97,14 @@ impl<'a> Bypass<'a> {
             true => Some(storage.syncs.begin().ok()?),
             false => None,
         };
-        let gate = storage.direct.as_ref().map(|direct| &direct.gate);
-        match gate.map_or(Some(0), |gate| gate.try_share(offset, offset + length)) {
-            Some(shards) => Some(WritePass { offset, shards, forced }),
-            None => {
-                if let Some(number) = forced {
-                    storage.syncs.end(number, None);
-                }
-                None
-            }
+        let Some(direct) = &storage.direct else {
+            return Some(WritePass { offset, sharing: None, forced });
+        };
+        let sharing = direct.gate.try_share(offset, offset + length);
+        if let (None, Some(number)) = (sharing, forced) {
+            storage.syncs.end(number, None);
         }
+        sharing.map(|sharing| WritePass { offset, sharing: Some(sharing), forced })
     }
 
     /// Ends a write whose I/O has ended: as `failed` says, if it did. A write that is to be done
@@ -116,7 +115,7 @@ impl<'a> Bypass<'a> {
     pub(crate) fn end_write(&self, pass: WritePass, failed: Option<&io::Error>) -> io::Result<()> {
         let storage = self.storage;
         if let Some(direct) = &storage.direct {
-            direct.gate.leave_shared(pass.shards);
+            pass.sharing.into_iter().for_each(|sharing| direct.gate.leave(sharing));
         }
         let Some(number) = pass.forced else { return Ok(()) };
         storage.syncs.end(number, failed);

@@ -3,38 +3,57 @@
 //! Invariant G1: between the read and the end of the write of a read-modify-write of a block, no
 //! other change that touches the block runs. Invariant G2: a thread waits only for shards above
 //! those it holds (sharers take them in ascending order, and whoever is alone holds only one), so
-//! nobody waits in a circle. Invariant G3: each shard is entered in order of arrival, so nobody
-//! waits for ever.
+//! nobody waits in a circle. Invariant G3: while anybody wants to be alone, a shard is
+//! entered in order of arrival, so nobody waits for ever.
 //!
 //! The file is cut into regions of 1 MiB, each of which belongs to one of 64 shards. A change of
 //! whole blocks shares the shards of its range with all others of its kind; only a
-//! read-modify-write has its one shard alone. No lock is held while data moves: a shard is a count
-//! behind a mutex that is taken to enter and to leave. Neither are the guards bound to a thread.
+//! read-modify-write has its one shard alone. No lock is held while data moves, and none is taken
+//! to change whole blocks while nobody wants to be alone: such a change is counted in its thread's
+//! lane, and looks at a word that only read-modify-writes write. Neither are the guards bound to a
+//! thread.
 
-use crate::sync::{Condvar, Mutex, Rank};
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank, lane_of_thread};
 
 /// The entrance to a file's blocks.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// [`SHARDS`] of them.
-    shards: [Shard; 64],
+    shards: Box<[Shard]>,
+    /// Changes of whole blocks that are inside, by the lane of the thread that entered: [`LANES`].
+    lanes: Box<[Lane]>,
 }
 
 #[derive(Debug)]
 struct Shard {
+    /// Read-modify-writes that are inside or wait. Seldom written.
+    barred: Apart<AtomicU64>,
     turn: Mutex<Turn>,
     changed: Condvar,
 }
 
+/// A count for each shard.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Lane([AtomicU64; 64]);
+
 #[derive(Debug, Default)]
 struct Turn {
-    /// Those who came get numbers; they enter by number.
+    /// Those who came to wait get numbers; they enter by number.
     next: u64,
     serving: u64,
-    /// Changes of whole blocks that are inside.
-    sharers: u64,
     /// A read-modify-write is inside.
     alone: bool,
+}
+
+/// Inside together with others that change whole blocks, as plain data.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sharing {
+    /// One bit for each shard.
+    shards: u64,
+    lane: usize,
 }
 
 /// Inside together with others that change whole blocks.
@@ -42,8 +61,7 @@ struct Turn {
 #[derive(Debug)]
 pub(super) struct Shared<'a> {
     gate: &'a Gate,
-    /// One bit for each shard.
-    shards: u64,
+    sharing: Sharing,
 }
 
 /// Inside alone.
@@ -55,42 +73,43 @@ pub(super) struct Alone<'a> {
 
 impl Gate {
     pub(super) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Shard::new()) }
+        let lane = |_| Lane(std::array::from_fn(|_| AtomicU64::new(0)));
+        let shards = (0..SHARDS).map(|_| Shard::new()).collect();
+        Self { shards, lanes: (0..LANES).map(lane).collect() }
     }
 
     /// Enters to change whole blocks of `start..end`.
     pub(super) fn share(&self, start: u64, end: u64) -> Shared<'_> {
-        let shards = shards_of(start, end);
-        for shard in self.members(shards) {
-            shard.enter(false);
+        let sharing = Sharing { shards: shards_of(start, end), lane: lane_of_thread() % LANES };
+        for index in members(sharing.shards) {
+            let count = &self.lanes[sharing.lane].0[index];
+            if !self.shards[index].try_enter(count) {
+                self.shards[index].wait(|| Some(count.fetch_add(1, SeqCst)));
+            }
         }
-        Shared { gate: self, shards }
+        Shared { gate: self, sharing }
     }
 
-    /// As [`share`](Self::share), as plain data for [`leave_shared`](Self::leave_shared). None
-    /// where that would wait.
-    pub(super) fn try_share(&self, start: u64, end: u64) -> Option<u64> {
+    /// As [`share`](Self::share), as plain data for [`leave`](Self::leave). None where that would
+    /// wait.
+    pub(super) fn try_share(&self, start: u64, end: u64) -> Option<Sharing> {
         let shards = shards_of(start, end);
-        let mut entered = 0;
-        for index in 0..SHARDS {
-            let bit = 1 << index;
-            if shards & bit == 0 {
-                continue;
-            }
-            if self.members(bit).all(Shard::try_enter_shared) {
-                entered |= bit;
-            } else {
-                self.leave_shared(entered);
+        let mut entered = Sharing { shards: 0, lane: lane_of_thread() % LANES };
+        for index in members(shards) {
+            if !self.shards[index].try_enter(&self.lanes[entered.lane].0[index]) {
+                self.leave(entered);
                 return None;
             }
+            entered.shards |= 1 << index;
         }
-        Some(shards)
+        Some(entered)
     }
 
-    /// Leaves what [`try_share`](Self::try_share) entered.
-    pub(super) fn leave_shared(&self, shards: u64) {
-        for shard in self.members(shards) {
-            shard.leave(false);
+    /// Leaves what was entered together with others.
+    pub(super) fn leave(&self, sharing: Sharing) {
+        for index in members(sharing.shards) {
+            self.lanes[sharing.lane].0[index].fetch_sub(1, SeqCst);
+            self.shards[index].tell();
         }
     }
 
@@ -98,57 +117,56 @@ impl Gate {
     pub(super) fn alone(&self, offset: u64) -> Alone<'_> {
         let index = usize::try_from(offset / REGION % SHARDS).unwrap_or(0);
         let shard = &self.shards[index];
-        shard.enter(true);
+        shard.barred.fetch_add(1, SeqCst);
+        let is_empty = || self.lanes.iter().all(|lane| lane.0[index].load(SeqCst) == 0);
+        shard.wait(|| is_empty().then_some(0)).alone = true;
         Alone { shard }
-    }
-
-    /// The shards of a set, in ascending order.
-    fn members(&self, shards: u64) -> impl Iterator<Item = &Shard> {
-        let all = self.shards.iter().enumerate();
-        all.filter(move |(index, _)| shards >> index & 1 == 1).map(|(_, shard)| shard)
     }
 }
 
 impl Shard {
     fn new() -> Self {
-        Self { turn: Mutex::new(Rank::Storage, Turn::default()), changed: Condvar::new() }
+        Self {
+            barred: Apart(AtomicU64::new(0)),
+            turn: Mutex::new(Rank::Storage, Turn::default()),
+            changed: Condvar::new(),
+        }
     }
 
-    fn enter(&self, alone: bool) {
+    /// Enters together with others, counted by `count`, where nobody is alone or waits for it.
+    fn try_enter(&self, count: &AtomicU64) -> bool {
+        // Counted first, then looked: whoever wants to be alone does it the other way round, so at
+        // least one of the two sees the other.
+        count.fetch_add(1, SeqCst);
+        if self.barred.load(SeqCst) == 0 {
+            return true;
+        }
+        count.fetch_sub(1, SeqCst);
+        self.tell();
+        false
+    }
+
+    /// Waits for its turn, and from then on until nobody is alone and `enter` says that it has
+    /// entered.
+    fn wait(&self, mut enter: impl FnMut() -> Option<u64>) -> MutexGuard<'_, Turn> {
         let mut turn = self.turn.lock();
         let mine = turn.next;
         turn.next += 1;
-        while turn.serving != mine || turn.alone || (alone && turn.sharers > 0) {
+        while turn.serving != mine || turn.alone || enter().is_none() {
             self.changed.wait(&mut turn);
         }
         turn.serving += 1;
-        if alone {
-            turn.alone = true;
-        } else {
-            turn.sharers += 1;
-        }
         // The next in line may be a sharer too.
         if turn.serving != turn.next {
             self.changed.notify_all();
         }
+        turn
     }
 
-    /// Enters together with others, where nobody is alone or has come before.
-    fn try_enter_shared(&self) -> bool {
-        let mut turn = self.turn.lock();
-        let free = turn.serving == turn.next && !turn.alone;
-        turn.sharers += u64::from(free);
-        free
-    }
-
-    fn leave(&self, alone: bool) {
-        let mut turn = self.turn.lock();
-        if alone {
-            turn.alone = false;
-        } else {
-            turn.sharers -= 1;
-        }
-        if turn.serving != turn.next {
+    /// Tells those who wait that somebody has left.
+    fn tell(&self) {
+        if self.barred.load(SeqCst) > 0 {
+            let _turn = self.turn.lock();
             self.changed.notify_all();
         }
     }
@@ -156,14 +174,24 @@ impl Shard {
 
 impl Drop for Shared<'_> {
     fn drop(&mut self) {
-        self.gate.leave_shared(self.shards);
+        self.gate.leave(self.sharing);
     }
 }
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        self.shard.leave(true);
+        let mut turn = self.shard.turn.lock();
+        turn.alone = false;
+        self.shard.barred.fetch_sub(1, SeqCst);
+        if turn.serving != turn.next {
+            self.shard.changed.notify_all();
+        }
     }
+}
+
+/// The shards of a set, in ascending order.
+fn members(shards: u64) -> impl Iterator<Item = usize> {
+    (0..64).filter(move |index| shards >> index & 1 == 1)
 }
 
 /// The shards of a range, one bit each. An empty range has those of its start.
@@ -176,6 +204,8 @@ fn shards_of(start: u64, end: u64) -> u64 {
     (first..=last).fold(0, |set, region| set | 1 << (region % SHARDS))
 }
 
+/// Counts of threads that few share.
+const LANES: usize = 16;
 /// One bit of a u64 for each.
 const SHARDS: u64 = 64;
 /// Far more than a block or a page, so that both lie in one region.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "bench": "Measure how fast a disk answers requests",
-    "check": "Check the structure of an image",
+    "check": "Check the structure of an image, and repair it",
     "compact": "Bring an image's file into order and cut it",
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",
@@ -31,8 +31,10 @@ VERBS = {
     "dd": "Copy a part of a disk",
     "info": "Show what an image says about itself",
     "io": "Read and write a disk by commands",
+    "lint": "Find what another program would choke on, or harm, in an image",
     "map": "Show where a disk's data lies",
     "probe": "Tell an image's format by its first bytes",
+    "repair": "Repair an image, or take a repair back",
     "stream": "Bring what lies below an image into its own file",
 }
 GROUPS = {
@@ -44,7 +46,7 @@ GROUPS = {
     }
 }
 """Verbs that have verbs of their own, and what each of these does."""
-_OURS = {"compact", "completions", "crash", "io", "probe", "stream"}
+_OURS = {"compact", "completions", "crash", "io", "lint", "probe", "repair", "stream"}
 """Verbs that qemu-img does not have."""
 _ABSENT = ("amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""
