@@ -117,7 +117,7 @@ def p7(bench: Bench) -> Iterator[Result]:
         def run(kind: Format, requests: Requests = requests) -> float:
             return send_new(bench.folder / f"install.{kind}", kind, requests, TRACE_DISK)
 
-        work = f"a Debian installation (its first {TRACE_LINES:,} requests), {cache}"
+        work = f"a Debian installation, {cache}"
         result = compare(
             bench, "P7", work, partial(run, "qed"), [("raw file", partial(run, "raw"), goal)]
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from benches.model import Figure, Result
 from qed.cli._svg import Svg
 
-_WIDTH, _LABEL, _BAR, _GAP = 760, 290, 11, 14
+_WIDTH, _LABEL, _BAR, _GAP = 860, 370, 11, 14
 _SIDES = {"libqed": "#2f81f7", "QEMU qed": "#bf8700", "QEMU qcow2": "#8250df"}
 # Neither black nor white: read on a light page and on a dark one.
 _INK, _FAINT = "#7d8590", "#7d859055"
@@ -67,7 +67,7 @@ def _bar(svg: Svg, top: float, name: str, ratio: float) -> None:
 
 def _legend(svg: Svg) -> None:
     svg.text(8, 18, "time beside a raw file: shorter is faster", font_size=13, fill=_INK)
-    left = 330
+    left = _LABEL
     for name, colour in _SIDES.items():
         svg.rectangle(left, 9, 10, 10, fill=colour)
         svg.text(left + 15, 18, name, font_size=12, fill=_INK)

@@ -18,8 +18,9 @@
  * Threads    Each function says who may call it: an image any number of threads at once, a queue
  *            one at a time. No callback runs under a lock. An image that is changed has a thread
  *            of its own, "qed-background", from the first change to qed_image_close; a queue has
- *            some called "qed-queue", until it is freed; qed_convert and qed_compare have theirs
- *            while they run. They take no signals. The library installs no signal handlers.
+ *            some called "qed-queue", until it is freed; qed_convert, qed_compare, qed_commit and
+ *            qed_rebase have theirs while they run. They take no signals. The library installs no
+ *            signal handlers.
  * fork       A child is refused its parent's images and queues (-EINVAL), and may open its own.
  *            Options and reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.
@@ -258,6 +259,26 @@
  * One disk has data, zeroes or nothing where the other one has not (option "strict").
  */
 #define QED_COMPARE_ALLOCATION 3
+
+/**
+ * The function qed_image_resize is there.
+ */
+#define LIBQED_HAVE_RESIZE 1
+
+/**
+ * The function qed_commit is there.
+ */
+#define LIBQED_HAVE_COMMIT 1
+
+/**
+ * The function qed_rebase is there.
+ */
+#define LIBQED_HAVE_REBASE 1
+
+/**
+ * Of qed_image_resize: the disk may become smaller; what lies beyond its new end is lost then.
+ */
+#define QED_SHRINK 1
 
 /**
  * The function qed_image_compact is there.
@@ -970,6 +991,53 @@ int qed_compare(const char *a,
                 qed_progress progress,
                 void *user_data,
                 uint64_t *offset);
+
+/**
+ * Makes the disk size bytes large while other threads use it: a multiple of 512, for a raw disk
+ * any number. What is new reads as zeroes, also where the backing file is longer. Stable on
+ * return. Flags: QED_SHRINK.
+ *
+ * Threads: any. Where the disk shrinks, requests beyond its new end fail at once, and those that
+ * run are waited for.
+ * Errors: -EINVAL: no such size, a smaller one without QED_SHRINK; -ENOTSUP: a qcow2 image;
+ * -EROFS; -EIO.
+ */
+int qed_image_resize(struct qed_image *image, uint64_t size, uint32_t flags);
+
+/**
+ * Gives what the image at path holds to its backing file, which grows where it is smaller, and
+ * empties the image. A crash at any moment leaves a chain that reads the same. Of the options,
+ * "base" names a file further down the chain instead (the layers in between, and their own
+ * overlays, are of no use afterwards); with "keep", or with a base, the image is not emptied;
+ * "rate" is the most bytes a second. All others are those of opening.
+ *
+ * Ownership: options, progress and user_data as in qed_convert. Threads: any; the library starts a
+ * thread of its own for the time of the call. The image must not be open.
+ * Errors: -ECANCELED: progress stopped it; -EINVAL: no such backing file; -ENOTSUP: a qcow2 image
+ * would have to be emptied or grown; else as qed_image_open, and what reading and writing report.
+ */
+int qed_commit(const char *path,
+               const struct qed_options *options,
+               qed_progress progress,
+               void *user_data);
+
+/**
+ * Makes the image at path go on over another backing file, or over none where backing is NULL, and
+ * read the same: what the new one lacks is written into the image first. The name is stored as it
+ * is; a relative one is relative to the image's directory. Of the options, "backing_format" is the
+ * new file's format (found by its magic where it is not given); with "name_only" the name changes
+ * and nothing else, and neither file is opened; "rate" is the most bytes a second. All others are
+ * those of opening.
+ *
+ * Ownership, threads: as qed_commit.
+ * Errors: -ECANCELED: progress stopped it, and the image has its old backing file; -EINVAL: the
+ * name does not fit the header; -ENOTSUP: not a QED image; else as qed_commit.
+ */
+int qed_rebase(const char *path,
+               const char *backing,
+               const struct qed_options *options,
+               qed_progress progress,
+               void *user_data);
 
 /**
  * Brings the clusters of a QED image into the order of the guest's disk, its tables in front of

@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -80,6 +80,7 @@ const SOURCES: [&str; 17] = [
     "report.rs",
     "probe.rs",
     "convert.rs",
+    "reshape.rs",
     "work.rs",
     "completion.rs",
     "queue.rs",
@@ -110,8 +111,9 @@ const PREAMBLE: &str = r#"/*
  * Threads    Each function says who may call it: an image any number of threads at once, a queue
  *            one at a time. No callback runs under a lock. An image that is changed has a thread
  *            of its own, "qed-background", from the first change to qed_image_close; a queue has
- *            some called "qed-queue", until it is freed; qed_convert and qed_compare have theirs
- *            while they run. They take no signals. The library installs no signal handlers.
+ *            some called "qed-queue", until it is freed; qed_convert, qed_compare, qed_commit and
+ *            qed_rebase have theirs while they run. They take no signals. The library installs no
+ *            signal handlers.
  * fork       A child is refused its parent's images and queues (-EINVAL), and may open its own.
  *            Options and reports are memory and stay usable. Descriptors are close-on-exec.
  * Names      What is new comes with its macro LIBQED_HAVE_*, and new options by name.

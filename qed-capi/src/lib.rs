@@ -29,6 +29,7 @@ pub mod queue;
 pub mod quiesce;
 pub mod repair;
 pub mod report;
+pub mod reshape;
 pub mod status;
 pub mod version;
 pub mod work;

@@ -6,8 +6,8 @@ use crate::guard::status;
 use crate::handle::{self, Handle};
 use parking_lot::Mutex;
 use qed_core::{
-    BackingPolicy, BackingSource, CheckPlan, CompactOptions, ComparePlan, ConvertPlan,
-    CreateOptions, Error, NamedOptions, OpenOptions, OptionValue, QueueOptions, Result,
+    BackingPolicy, BackingSource, CheckPlan, CommitPlan, CompactOptions, ComparePlan, ConvertPlan,
+    CreateOptions, Error, NamedOptions, OpenOptions, OptionValue, QueueOptions, RebasePlan, Result,
     StreamOptions,
 };
 use std::ffi::{OsStr, c_char, c_int};
@@ -202,6 +202,38 @@ pub(crate) unsafe fn to_stream(options: *const qed_options) -> Result<StreamOpti
     }
     // SAFETY: the caller's promise.
     unsafe { handle::get(options) }?.lock().named.to_stream()
+}
+
+/// What committing takes; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_commit(options: *const qed_options) -> Result<CommitPlan> {
+    if options.is_null() {
+        return NamedOptions::new().to_commit();
+    }
+    // SAFETY: the caller's promise.
+    let options = unsafe { handle::get(options) }?.lock();
+    let mut plan = options.named.to_commit()?;
+    options.give_backing(&mut plan.image)?;
+    Ok(plan)
+}
+
+/// What rebasing takes; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_rebase(options: *const qed_options) -> Result<RebasePlan> {
+    if options.is_null() {
+        return NamedOptions::new().to_rebase();
+    }
+    // SAFETY: the caller's promise.
+    let options = unsafe { handle::get(options) }?.lock();
+    if options.directory.is_some() || !options.chain.is_empty() {
+        let text = "rebasing takes no backing files of the caller's: names decide";
+        return Err(Error::invalid(text));
+    }
+    options.named.to_rebase()
 }
 
 /// What making a queue takes, but its depth; NULL stands for the defaults.

@@ -37,6 +37,9 @@ pub use ops::{
     check_storage_with, check_with, undo_repair, undo_repair_file,
 };
 pub use ops::{
+    CommitOptions, CommitPlan, RebaseOptions, RebasePlan, commit, commit_disks, rebase, rebase_disk,
+};
+pub use ops::{
     CompactOptions, CompactReport, CompareOptions, ComparePlan, ConvertOptions, ConvertPlan,
     ConvertSource, ConvertTarget, CreateOptions, CreateSpec, DEFAULT_SPARSE_SIZE, DEFAULT_WORKERS,
     Difference, Layout, MAX_WORKERS, NamedOptions, OptionValue, Progress, Shares, add_overlay,

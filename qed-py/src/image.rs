@@ -16,7 +16,7 @@ use crate::{options, results};
 use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use qed_core::{Disk, Error, ErrorKind, Flags, Result};
+use qed_core::{Disk, Error, ErrorKind, Flags, ResizeOptions, Result};
 use std::cell::RefCell;
 use std::ptr;
 use std::sync::Arc;
@@ -244,6 +244,14 @@ impl Image {
     #[pyo3(signature = (offset, length))]
     fn discard(&self, py: Python<'_>, offset: Bytes, length: Bytes) -> PyResult<()> {
         self.with(py, |engine| engine.discard(offset.0, length.0))
+    }
+
+    /// Makes the disk larger, or smaller where that is allowed.
+    #[pyo3(signature = (size, *, shrink = false))]
+    fn resize(&self, py: Python<'_>, size: Bytes, shrink: bool) -> PyResult<()> {
+        let mut options = ResizeOptions::default();
+        options.shrink = shrink;
+        self.with(py, |engine| engine.resize(size.0, options))
     }
 
     /// Makes everything written before this call stable.

@@ -27,6 +27,7 @@ mod layout;
 mod options;
 mod progress;
 mod queue;
+mod reshape;
 mod results;
 mod work;
 
@@ -73,6 +74,9 @@ mod _qed {
     use crate::queue::{Queue, aio_refusal};
     #[pymodule_export]
     use crate::work::{compact, stream};
+
+    #[pymodule_export]
+    use crate::reshape::{commit, rebase};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

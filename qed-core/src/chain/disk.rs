@@ -237,6 +237,16 @@ impl Disk {
         observe(observer.as_deref(), GuestCall::Flush, || running.close())
     }
 
+    /// The driver alone, without what watches it.
+    ///
+    /// # Errors
+    /// The disk is in use.
+    pub(super) fn into_driver(self) -> Result<Driver> {
+        let running = Arc::into_inner(self.running.into_inner());
+        let busy = || Error::new(crate::error::ErrorKind::Busy, "the disk is in use");
+        running.map(|running| running.driver).ok_or_else(busy)
+    }
+
     /// The extents of `length` bytes at `offset` in the disk's own file alone.
     ///
     /// # Errors
@@ -249,6 +259,14 @@ impl Disk {
             length,
             move |offset, length| pass!(self, disk => disk.own_extent(offset, length)),
         ))
+    }
+
+    /// The run that begins at `offset` in the disk's own file alone, or the first part of it.
+    ///
+    /// # Errors
+    /// As [`extents`](Self::extents).
+    pub(crate) fn own_extent(&self, offset: u64, length: u64) -> Result<Extent> {
+        pass!(self, disk => disk.own_extent(offset, length))
     }
 
     /// The extents of `length` bytes at `offset` through the whole chain: each says in which layer

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{Disk, LayerName};
-use super::file::{Access, FileId, check_file};
+use super::file::{Access, FileId, check_file, open_path};
 use super::options::{LockMode, OpenOptions};
 use super::probe::probe_storage;
 use super::qcow2::{self, Qcow2Disk};
@@ -93,6 +93,32 @@ impl Link {
             Format::Qed => read_backing_info(&*storage)?,
             Format::Qcow2 => qcow2::read_backing_info(&*storage)?,
         };
+        Ok(Self { whereabouts, id, backing, format, storage })
+    }
+
+    /// The same file, opened and locked for writing.
+    ///
+    /// # Errors
+    /// It was given by descriptor, is another file by now, or is held by another process; what the
+    /// operating system reports.
+    pub(super) fn for_writing(self, options: &OpenOptions) -> Result<Self> {
+        let Self { whereabouts, id, backing, format, storage } = self;
+        let Some(path) = &whereabouts.path else {
+            let text = "a backing file given by descriptor is open for reading alone";
+            return Err(Error::invalid(text));
+        };
+        // Its lock would stand against the writer's.
+        drop(storage);
+        let access =
+            Access { writable: true, no_follow: false, block_devices: options.block_devices };
+        let file = open_path(path, access, "the backing file")?;
+        let found = FileId::of(&check_file(&file, access, "the backing file")?);
+        if id != Some(found) {
+            let text = "the backing file has been replaced meanwhile";
+            return Err(Error::new(ErrorKind::Refused, text));
+        }
+        let mode = file_mode(options.image.cache, true);
+        let storage = lock_and_wrap(file, mode, Purpose::Write, options.lock)?;
         Ok(Self { whereabouts, id, backing, format, storage })
     }
 

@@ -5,6 +5,7 @@
 //! in a loop from the top down, then built from the base up. `image` itself receives its backing
 //! file as a source and knows nothing of names.
 
+mod committing;
 mod disk;
 pub(crate) mod file;
 mod layer;
@@ -26,6 +27,7 @@ mod straight;
 pub(crate) mod sys;
 mod whole;
 
+pub(crate) use committing::{Committing, open_committing};
 pub use disk::{Disk, DiskInfo, LayerName};
 pub use layer::{Layer, inspect, inspect_file};
 pub(crate) use link::{Purpose, file_mode, lock_and_wrap, open_new};

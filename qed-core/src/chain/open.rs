@@ -96,7 +96,7 @@ pub(super) fn open_below(top: Link, options: &OpenOptions) -> Result<Running> {
 }
 
 /// The files below `top`, from its own backing file to the base.
-fn collect(top: &Link, options: &OpenOptions) -> Result<Vec<Link>> {
+pub(super) fn collect(top: &Link, options: &OpenOptions) -> Result<Vec<Link>> {
     let mut resolver = Resolver::new(options);
     let mut links: Vec<Link> = Vec::new();
     while let Some(link) = next(links.last().unwrap_or(top), &links, top, &mut resolver, options)? {
@@ -155,7 +155,7 @@ fn names_itself(again: &Whereabouts, earlier: &Whereabouts) -> Error {
 }
 
 /// The layers of `links`, each over those behind it.
-fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Arc<dyn Source>>> {
+pub(super) fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Arc<dyn Source>>> {
     let settings = settings_below(&options.image, links.len() as u64);
     let mut below: Option<Arc<dyn Source>> = None;
     for link in links.into_iter().rev() {
@@ -168,7 +168,7 @@ fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Arc<dyn Sourc
 }
 
 /// Backing images change nothing, and share one more cache of the image's size.
-fn settings_below(image: &ImageSettings, layers: u64) -> ImageSettings {
+pub(super) fn settings_below(image: &ImageSettings, layers: u64) -> ImageSettings {
     let share = image.l2_cache_size / layers.max(1);
     let l2_cache_size = share.max(LEAST_CACHE.min(image.l2_cache_size));
     ImageSettings {

@@ -3,6 +3,7 @@
 //! look.
 
 mod buffers;
+mod ending;
 mod extents;
 mod fill;
 mod flags;

@@ -68,7 +68,7 @@ impl Image {
 
     /// The clusters that `offset..end` covers whole; the last one of the disk counts as whole where
     /// its part of the disk is covered.
-    fn whole_clusters(&self, offset: u64, end: u64) -> (GuestCluster, u64) {
+    pub(super) fn whole_clusters(&self, offset: u64, end: u64) -> (GuestCluster, u64) {
         let size = self.meta.geometry.cluster_size();
         let first = offset.div_ceil(size);
         let last = if end == self.size() { end.div_ceil(size) } else { end / size };

@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod check;
+mod commit;
 mod compact;
 mod compare;
 mod convert;
@@ -11,6 +12,7 @@ mod lint;
 mod options;
 mod overlay;
 mod rate;
+mod rebase;
 mod safety;
 mod size;
 mod stint;
@@ -21,14 +23,18 @@ pub use check::{
     CheckOptions, CheckReport, Repair, check, check_file, check_file_with, check_storage,
     check_storage_with, check_with, undo_repair, undo_repair_file,
 };
+pub use commit::{CommitOptions, commit, commit_disks};
 pub use compact::{CompactOptions, CompactReport, compact, compact_image};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
 pub use create::{CreateOptions, CreateSpec, Preallocation, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
 pub use lint::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
-pub use options::{CheckPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValue};
+pub use options::{
+    CheckPlan, CommitPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValue, RebasePlan,
+};
 pub use overlay::add_overlay;
+pub use rebase::{RebaseOptions, rebase, rebase_disk};
 pub use safety::{
     SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage,
 };

@@ -22,7 +22,7 @@ use crate::queue::Aio;
 use crate::source::Format;
 
 pub use checking::CheckPlan;
-pub use long::{ComparePlan, ConvertPlan};
+pub use long::{CommitPlan, ComparePlan, ConvertPlan, RebasePlan};
 
 /// The value of an option, as it comes from a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +119,8 @@ struct Calls {
     compare: bool,
     compact: bool,
     stream: bool,
+    commit: bool,
+    rebase: bool,
     check: bool,
     queue: bool,
 }
@@ -157,6 +159,8 @@ enum Setting {
     Preallocation(Preallocation),
     Batch(u64),
     Base(PathBuf),
+    Keep(bool),
+    NameOnly(bool),
     Rate(u64),
     Repair(Option<Repair>),
     DryRun(bool),
@@ -293,20 +297,25 @@ const NONE: Calls = Calls {
     compare: false,
     compact: false,
     stream: false,
+    commit: false,
+    rebase: false,
     check: false,
     queue: false,
 };
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
-const READ: Calls = Calls { convert: true, compare: true, ..OPEN };
+const READ: Calls = Calls { convert: true, compare: true, commit: true, rebase: true, ..OPEN };
 const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
-const EVERY: Calls = Calls { open: true, create: true, convert: true, compare: true, ..NONE };
+const EVERY: Calls = Calls { create: true, ..READ };
 const COMPACT: Calls = Calls { compact: true, ..NONE };
-const STREAM: Calls = Calls { stream: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
 const CHECK: Calls = Calls { check: true, ..NONE };
 const LONG: Calls = Calls { convert: true, compare: true, ..NONE };
+const COMMIT: Calls = Calls { commit: true, ..NONE };
+const REBASE: Calls = Calls { rebase: true, ..NONE };
+/// Of naming a backing file's format.
+const NAMING: Calls = Calls { rebase: true, ..CREATE };
 const QUEUE: Calls = Calls { queue: true, ..NONE };
 /// Of what has threads of its own.
 const THREADS: Calls = Calls { queue: true, ..LONG };
@@ -317,7 +326,7 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("cluster_size", CREATE, |given| given.size().map(Setting::ClusterSize)),
     ("table_size", CREATE, |given| given.size().map(Setting::TableSize)),
     ("backing", CREATE, |given| given.path().map(Setting::Backing)),
-    ("backing_format", CREATE, |given| given.word(FORMATS).map(Setting::BackingFormat)),
+    ("backing_format", NAMING, |given| given.word(FORMATS).map(Setting::BackingFormat)),
     ("overwrite", CREATE, |given| given.switch().map(Setting::Overwrite)),
     ("cache", EVERY, |given| given.word(CACHES).map(Setting::Cache)),
     ("lock", EVERY, |given| given.word(LOCKS).map(Setting::Lock)),
@@ -343,8 +352,12 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("copy_on_read", OPEN, |given| given.switch().map(Setting::CopyOnRead)),
     ("preallocation", CREATE, |given| given.word(PREALLOCATIONS).map(Setting::Preallocation)),
     ("batch", COMPACT, |given| given.size().map(Setting::Batch)),
-    ("base", STREAM, |given| given.path().map(Setting::Base)),
-    ("rate", STREAM, |given| given.size().map(Setting::Rate)),
+    ("base", Calls { stream: true, ..COMMIT }, |given| given.path().map(Setting::Base)),
+    ("keep", COMMIT, |given| given.switch().map(Setting::Keep)),
+    ("name_only", REBASE, |given| given.switch().map(Setting::NameOnly)),
+    ("rate", Calls { rebase: true, stream: true, ..COMMIT }, |given| {
+        given.size().map(Setting::Rate)
+    }),
     ("repair", CHECK, |given| given.word(REPAIRS).map(Setting::Repair)),
     ("dry_run", CHECK, |given| given.switch().map(Setting::DryRun)),
     ("undo", CHECK, |given| given.path().map(Setting::Undo)),

@@ -31,6 +31,7 @@ const UNSAFE_FILES: &[&str] = &[
     "qed-capi/src/quiesce.rs",
     "qed-capi/src/repair.rs",
     "qed-capi/src/report.rs",
+    "qed-capi/src/reshape.rs",
     "qed-capi/src/status.rs",
     "qed-capi/src/version.rs",
     "qed-capi/src/work.rs",

@@ -44,6 +44,7 @@ from qed._queue import (
     aio_refusal,
 )
 from qed._raw import RawImage
+from qed._reshape import commit, rebase
 from qed._results import (
     CheckReport,
     CompactReport,
@@ -117,6 +118,7 @@ __all__ = [
     "aio_refusal",
     "bench",
     "check",
+    "commit",
     "compare",
     "convert",
     "create",
@@ -125,6 +127,7 @@ __all__ = [
     "lint",
     "open",
     "probe",
+    "rebase",
     "safety_check",
     "undo_repair",
 ]

@@ -28,6 +28,14 @@ class Image(_qed.Image, Handle):
     def __init__(self, path: PathOrDescriptor, mode: str = "r", **options: Any) -> None:
         self.path = None if isinstance(path, int) else os.fsdecode(path)
 
+    def resize(self, size: Size, *, shrink: bool = False) -> None:
+        """Make the disk `size` bytes large, while other calls run; what is new reads as zeroes.
+
+        With `shrink` it may become smaller: what lies beyond its new end is lost, and its space
+        goes back to the file system. Stable when it returns.
+        """
+        super().resize(_qed.parse_size(size) if isinstance(size, str) else size, shrink=shrink)
+
     def queue(self, depth: int = 128, **options: Unpack[QueueOptions]) -> Queue:
         """Return a new queue, in which `depth` requests (1 to 4096) may be pending.
 

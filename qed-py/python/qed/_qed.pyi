@@ -15,6 +15,7 @@ from qed._options import (
     PathOrDescriptor,
     Progress,
     QueueOptions,
+    Size,
 )
 from qed._results import (
     CheckReport,
@@ -49,6 +50,7 @@ __all__ = [
     "aio_refusal",
     "bench",
     "check",
+    "commit",
     "compact",
     "compare",
     "convert",
@@ -58,6 +60,7 @@ __all__ = [
     "lint",
     "parse_size",
     "probe",
+    "rebase",
     "safety_check",
     "stream",
     "undo_repair",
@@ -103,6 +106,7 @@ class Image:
         no_fallback: bool = False,
     ) -> None: ...
     def discard(self, offset: int, length: int) -> None: ...
+    def resize(self, size: Size, *, shrink: bool = False) -> None: ...
     def flush(self) -> None: ...
     def info(self) -> Info: ...
     def layers(self) -> list[LayerName]: ...
@@ -336,6 +340,25 @@ def compact(image: Image, *, batch: int | None, progress: Progress | None) -> Co
 def compare(
     a: Image, b: Image, *, strict: bool, workers: int, progress: Progress | None
 ) -> Comparison: ...
+def commit(
+    path: Path,
+    *,
+    base: Path | None,
+    keep: bool,
+    rate: int | None,
+    progress: Progress | None,
+    **options: Any,
+) -> None: ...
+def rebase(
+    path: Path,
+    backing: Path | None,
+    *,
+    backing_format: str | None,
+    name_only: bool,
+    rate: int | None,
+    progress: Progress | None,
+    **options: Any,
+) -> None: ...
 def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
 def stream(
     image: Image, *, base: Path | None, rate: int | None, progress: Progress | None

@@ -23,8 +23,8 @@ impl CrashWorkload {
         line.parse().map(Self).map_err(|error| errors::to_python(py, &error))
     }
 
-    /// A random workload of a shape: "plain", "during-flush", "during-write", "faults", "resizing" or
-    /// "queued".
+    /// A random workload of a shape: "plain", "during-flush", "during-write", "faults", "resizing"
+    /// or "queued".
     #[staticmethod]
     fn generate(py: Python<'_>, seed: u64, shape: &str) -> PyResult<Self> {
         let found = Shape::ALL.into_iter().find(|found| found.name() == shape);

@@ -19,6 +19,9 @@ pub(crate) enum Allocated {
     Free,
     /// They stay, and the caller zeroes them in place.
     Keep,
+    /// They stay as they are; only what is unallocated turns into zero clusters, also where nothing
+    /// lies below: another backing file is to come.
+    Hide,
 }
 
 /// Clusters that now read as zeroes, but for the segments that the caller zeroes in place while it
@@ -68,7 +71,7 @@ impl Meta {
             return Ok(ZeroPlan { clusters: 0, segments, _claimed: None, _request: request });
         }
         let mut base = Base::new(self.backing());
-        if self.slice(first)?.is_none() {
+        if allocated != Allocated::Hide && self.slice(first)?.is_none() {
             let span = self.geometry.table_entries();
             let empty = count.min(span - self.geometry.l2_index(first));
             let bytes = self.geometry.guest_offset(first).get();
@@ -98,11 +101,14 @@ impl Meta {
                     extend_or_push(&mut segments, segment);
                     continue;
                 }
+                L2Entry::Data(_) if allocated == Allocated::Hide => continue,
                 L2Entry::Data(_) => true,
+                L2Entry::Unallocated if allocated == Allocated::Hide => false,
                 L2Entry::Unallocated if base.reads_zero(start, start + size, false)? => continue,
                 L2Entry::Unallocated => false,
             };
-            let word = self.zero_entry(cluster).encode();
+            let hides = allocated == Allocated::Hide;
+            let word = if hides { L2Entry::Zero } else { self.zero_entry(cluster) }.encode();
             changes.push(Change { entry: entry_of(cluster), word, wait: None, retires });
         }
         if !changes.is_empty() {

@@ -39,7 +39,7 @@ impl Meta {
         Ok(())
     }
 
-    fn cut(&self, length: u64) -> Result<()> {
+    pub(super) fn cut(&self, length: u64) -> Result<()> {
         if length < self.file_length()? {
             let cut = self.storage.set_len(length);
             cut.map_err(|error| Error::io("cutting the image file", error).at(length))?;

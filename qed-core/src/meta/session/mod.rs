@@ -10,6 +10,8 @@
 
 pub(crate) mod close;
 pub(crate) mod open;
+mod rename;
+mod reset;
 mod saved;
 pub(crate) mod settings;
 

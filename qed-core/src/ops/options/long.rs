@@ -3,10 +3,12 @@
 use super::{NamedOptions, Setting};
 use crate::chain::OpenOptions;
 use crate::error::Result;
+use crate::ops::commit::CommitOptions;
 use crate::ops::compact::CompactOptions;
 use crate::ops::compare::CompareOptions;
 use crate::ops::convert::ConvertOptions;
 use crate::ops::create::CreateOptions;
+use crate::ops::rebase::RebaseOptions;
 use crate::ops::stream::StreamOptions;
 
 /// What [`convert`](crate::convert()) is to do, by paths.
@@ -33,7 +35,63 @@ pub struct ComparePlan {
     pub how: CompareOptions,
 }
 
+/// What [`commit`](crate::commit()) is to do.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CommitPlan {
+    /// How the image is opened.
+    pub image: OpenOptions,
+    /// How it is committed.
+    pub how: CommitOptions,
+}
+
+/// What [`rebase`](crate::rebase()) is to do.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RebasePlan {
+    /// How the image is opened.
+    pub image: OpenOptions,
+    /// What it is rebased to; the backing file's name is no option.
+    pub how: RebaseOptions,
+}
+
 impl NamedOptions {
+    /// What [`commit`](crate::commit()) is to do.
+    ///
+    /// # Errors
+    /// An option is set that committing does not have.
+    pub fn to_commit(&self) -> Result<CommitPlan> {
+        self.check_all_apply("commit", |calls| calls.commit)?;
+        let mut plan = CommitPlan::default();
+        for (_, setting) in self.set.values() {
+            match setting {
+                Setting::Base(path) => plan.how.base = Some(path.clone()),
+                Setting::Keep(on) => plan.how.keep = *on,
+                Setting::Rate(bytes) => plan.how.rate = Some(*bytes),
+                open => open.apply_to_open(&mut plan.image),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What [`rebase`](crate::rebase()) is to do.
+    ///
+    /// # Errors
+    /// An option is set that rebasing does not have.
+    pub fn to_rebase(&self) -> Result<RebasePlan> {
+        self.check_all_apply("rebase", |calls| calls.rebase)?;
+        let mut plan = RebasePlan::default();
+        for (_, setting) in self.set.values() {
+            match setting {
+                Setting::BackingFormat(format) => plan.how.backing_format = Some(*format),
+                Setting::NameOnly(on) => plan.how.name_only = *on,
+                Setting::Rate(bytes) => plan.how.rate = Some(*bytes),
+                open => open.apply_to_open(&mut plan.image),
+            }
+        }
+        Ok(plan)
+    }
+
     /// What [`convert`](crate::convert()) is to do. `format` and `cache` are the target's,
     /// `source_format` and `source_cache` the source's.
     ///

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 VERBS = {
     "bench": "Measure how fast a disk answers requests",
     "check": "Check the structure of an image, and repair it",
+    "commit": "Give what an image holds to its backing file",
     "compact": "Bring an image's file into order and cut it",
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",
@@ -34,7 +35,9 @@ VERBS = {
     "lint": "Find what another program would choke on, or harm, in an image",
     "map": "Show where a disk's data lies",
     "probe": "Tell an image's format by its first bytes",
+    "rebase": "Put an image over another backing file",
     "repair": "Repair an image, or take a repair back",
+    "resize": "Change the size of a disk",
     "stream": "Bring what lies below an image into its own file",
 }
 GROUPS = {
@@ -48,7 +51,7 @@ GROUPS = {
 """Verbs that have verbs of their own, and what each of these does."""
 _OURS = {"compact", "completions", "crash", "io", "lint", "probe", "repair", "stream"}
 """Verbs that qemu-img does not have."""
-_ABSENT = ("amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot")
+_ABSENT = ("amend", "bitmap", "measure", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""
 
 COMPLETE_VARIABLE = "_QED_COMPLETE"
