@@ -281,6 +281,16 @@
 #define QED_SHRINK 1
 
 /**
+ * The function qed_image_compact is there.
+ */
+#define LIBQED_HAVE_COMPACT 1
+
+/**
+ * The function qed_image_stream is there.
+ */
+#define LIBQED_HAVE_STREAM 1
+
+/**
  * The qed_queue_* functions are there, and qed_aio_refusal.
  */
 #define LIBQED_HAVE_QUEUE 1
@@ -1028,6 +1038,40 @@ int qed_rebase(const char *path,
                const struct qed_options *options,
                qed_progress progress,
                void *user_data);
+
+/**
+ * Brings the clusters of a QED image into the order of the guest's disk, its tables in front of
+ * them, and cuts the file to what it holds. Other calls on the image may go on beside it; so that
+ * they do not wait long, "batch" bytes (16M) move at once. *moved is set to the number of clusters
+ * that have moved.
+ *
+ * Ownership: options, moved and progress may be NULL; options is not kept, user_data is passed on
+ * untouched. Threads: any; the library starts a thread of its own for the time of the call.
+ * Errors: -ECANCELED: progress stopped it, and the image is as sound as before; -EBUSY: it is
+ * being compacted already; -ENOTSUP: not a QED image; what reading and writing report.
+ */
+int qed_image_compact(struct qed_image *image,
+                      const struct qed_options *options,
+                      qed_progress progress,
+                      void *user_data,
+                      uint64_t *moved);
+
+/**
+ * Brings what a QED image has from its backing files into its own file, down to the option "base"
+ * (the path of a file of the chain), which is its backing file from then on; without it, the
+ * image needs no other file. Other calls on the image may go on beside it, and what they write
+ * wins. At most "rate" bytes a second are brought in.
+ *
+ * Ownership: options and progress may be NULL; options is not kept, user_data is passed on
+ * untouched. Threads: any; the library starts a thread of its own for the time of the call.
+ * Errors: -ECANCELED: progress stopped it, and the image has its backing file still; -EINVAL: the
+ * base is not in the chain, or its name has no room; -ENOTSUP: not a QED image; what reading and
+ * writing report.
+ */
+int qed_image_stream(struct qed_image *image,
+                     const struct qed_options *options,
+                     qed_progress progress,
+                     void *user_data);
 
 /**
  * Makes a queue for an image, in which depth requests (1 to 4096) may be pending. Of the options,

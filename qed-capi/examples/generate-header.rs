@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -81,6 +81,7 @@ const SOURCES: [&str; 17] = [
     "probe.rs",
     "convert.rs",
     "reshape.rs",
+    "work.rs",
     "completion.rs",
     "queue.rs",
     "quiesce.rs",

@@ -105,6 +105,7 @@ pub unsafe extern "C" fn qed_compare(
     })
 }
 
+/// Tells a caller how far a long call is, and hears whether it is to go on.
 pub(crate) fn tell(
     progress: qed_progress,
     user_data: *mut c_void,

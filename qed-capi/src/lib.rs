@@ -32,3 +32,4 @@ pub mod report;
 pub mod reshape;
 pub mod status;
 pub mod version;
+pub mod work;

@@ -6,8 +6,9 @@ use crate::guard::status;
 use crate::handle::{self, Handle};
 use parking_lot::Mutex;
 use qed_core::{
-    BackingPolicy, BackingSource, CheckPlan, CommitPlan, ComparePlan, ConvertPlan, CreateOptions,
-    Error, NamedOptions, OpenOptions, OptionValue, QueueOptions, RebasePlan, Result,
+    BackingPolicy, BackingSource, CheckPlan, CommitPlan, CompactOptions, ComparePlan, ConvertPlan,
+    CreateOptions, Error, NamedOptions, OpenOptions, OptionValue, QueueOptions, RebasePlan, Result,
+    StreamOptions,
 };
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::OwnedFd;
@@ -177,6 +178,30 @@ pub(crate) unsafe fn to_compare(options: *const qed_options) -> Result<ComparePl
         return Err(Error::invalid(text));
     }
     options.named.to_compare()
+}
+
+/// How compacting goes about it; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_compact(options: *const qed_options) -> Result<CompactOptions> {
+    if options.is_null() {
+        return NamedOptions::new().to_compact();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { handle::get(options) }?.lock().named.to_compact()
+}
+
+/// How streaming goes about it; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_stream(options: *const qed_options) -> Result<StreamOptions> {
+    if options.is_null() {
+        return NamedOptions::new().to_stream();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { handle::get(options) }?.lock().named.to_stream()
 }
 
 /// What committing takes; NULL stands for the defaults.

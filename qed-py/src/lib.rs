@@ -29,6 +29,7 @@ mod progress;
 mod queue;
 mod reshape;
 mod results;
+mod work;
 
 use pyo3::prelude::*;
 
@@ -71,6 +72,8 @@ mod _qed {
     use crate::layout::layout;
     #[pymodule_export]
     use crate::queue::{Queue, aio_refusal};
+    #[pymodule_export]
+    use crate::work::{compact, stream};
 
     #[pymodule_export]
     use crate::reshape::{commit, rebase};

@@ -4,7 +4,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use qed_core::qcow2::Qcow2Info;
-use qed_core::{CheckReport, Difference, DiskInfo, Extent, ExtentKind, Format, LayerName};
+use qed_core::{
+    CheckReport, CompactReport, Difference, DiskInfo, Extent, ExtentKind, Format, LayerName,
+};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -46,6 +48,20 @@ fn qcow2<'py>(py: Python<'py>, info: &Qcow2Info) -> PyResult<Bound<'py, PyAny>> 
     fields.set_item("extended_l2", info.has_extended_l2())?;
     fields.set_item("snapshots", info.snapshots)?;
     CLASS.import(py, "qed._results", "Qcow2Info")?.call((), Some(&fields))
+}
+
+/// `qed.CompactReport`.
+pub(crate) fn compaction<'py>(
+    py: Python<'py>,
+    report: &CompactReport,
+) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let fields = PyDict::new(py);
+    fields.set_item("clusters_moved", report.clusters_moved)?;
+    fields.set_item("tables_moved", report.tables_moved)?;
+    fields.set_item("length_before", report.length_before)?;
+    fields.set_item("length_after", report.length_after)?;
+    CLASS.import(py, "qed._results", "CompactReport")?.call((), Some(&fields))
 }
 
 /// `qed.Extent`.

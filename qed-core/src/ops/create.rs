@@ -7,6 +7,7 @@
 
 mod format;
 mod place;
+mod preallocate;
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +17,7 @@ use format::cut_off;
 pub use format::{CreateSpec, format_storage};
 pub(super) use place::sync_directory;
 use place::{Place, Temporary};
+pub use preallocate::Preallocation;
 
 use crate::chain::file::{Access, FileId, check_file, open_path};
 use crate::chain::qcow2::{self, Qcow2CreateSpec, format_qcow2};
@@ -44,6 +46,8 @@ pub struct CreateOptions {
     pub backing: Option<PathBuf>,
     /// The backing file's format; found by its magic where it is not given.
     pub backing_format: Option<Format>,
+    /// The space that the disk has from the start.
+    pub preallocation: Preallocation,
     /// An existing file is replaced.
     pub overwrite: bool,
     /// How the file is written; [`CacheMode::Unsafe`] leaves every sync out.
@@ -134,15 +138,19 @@ fn format_file(file: &File, spec: &Spec, mode: FileMode) -> Result<()> {
     match spec {
         Spec::Qed(spec) => format_storage(&storage, spec),
         Spec::Qcow2(spec) => format_qcow2(&storage, spec),
-        Spec::Raw(size) => format_raw(&storage, *size),
+        Spec::Raw(size, preallocation) => format_raw(&storage, *size, *preallocation),
     }
 }
 
 /// Makes a raw disk of zeroes of `storage`.
-fn format_raw(storage: &dyn Storage, size: u64) -> Result<()> {
+fn format_raw(storage: &dyn Storage, size: u64, kind: Preallocation) -> Result<()> {
     cut_off(storage)?;
-    let set = storage.set_len(size).and_then(|()| storage.sync());
-    set.map_err(|error| Error::io("setting the file's length", error))
+    let failed = |error| Error::io("setting the file's length", error);
+    storage.set_len(size).map_err(failed)?;
+    if kind.has_data() && size > 0 {
+        preallocate::set_aside(storage, 0, size, kind)?;
+    }
+    storage.sync().map_err(failed)
 }
 
 /// What the options say of the new file without looking at any other.
@@ -157,17 +165,27 @@ enum Shape {
 enum Spec {
     Qed(CreateSpec),
     Qcow2(Qcow2CreateSpec),
-    /// A raw disk of so many bytes.
-    Raw(u64),
+    /// A raw disk of so many bytes, with that space from the start.
+    Raw(u64, Preallocation),
 }
 
 impl Shape {
     fn of(options: &CreateOptions) -> Result<Self> {
         match options.format {
-            Format::Qed => geometry_of(options).map(Self::Qed),
+            Format::Qed => {
+                if options.backing.is_some() && options.preallocation.has_data() {
+                    let text = "preallocation=falloc and full would hide the backing file";
+                    return Err(Error::invalid(text));
+                }
+                geometry_of(options).map(Self::Qed)
+            }
             Format::Qcow2 => {
                 if options.table_size.is_some() {
                     return Err(Error::invalid("a qcow2 image has no table_size"));
+                }
+                if options.preallocation != Preallocation::Off {
+                    let text = "qcow2 images are not preallocated by this library";
+                    return Err(Error::new(ErrorKind::Unsupported, text));
                 }
                 let cluster_size = options.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
                 Qcow2CreateSpec::new(0, cluster_size).map(|_| Self::Qcow2(cluster_size))
@@ -182,7 +200,8 @@ impl Shape {
         match self {
             Self::Qed(geometry) => {
                 let shaped = |size, backing: Option<(&[u8], Option<Format>)>| {
-                    let spec = CreateSpec::new(geometry, size)?;
+                    let spec = CreateSpec::new(geometry, size)?
+                        .with_preallocation(options.preallocation)?;
                     match backing {
                         Some((name, format)) => {
                             spec.with_backing(name, format == Some(Format::Raw))
@@ -207,7 +226,8 @@ impl Shape {
             }
             Self::Raw => {
                 let size = options.size.ok_or_else(no_size)?;
-                Ok(Spec::Raw(size.checked_next_multiple_of(512).unwrap_or(u64::MAX)))
+                let size = size.checked_next_multiple_of(512).unwrap_or(u64::MAX);
+                Ok(Spec::Raw(size, options.preallocation))
             }
         }
     }
@@ -235,6 +255,9 @@ pub(super) fn check_raw(options: &CreateOptions) -> Result<()> {
         ("backing", options.backing.is_some()),
         ("backing_format", options.backing_format.is_some()),
     ];
+    if options.preallocation == Preallocation::Metadata {
+        return Err(Error::invalid("a raw disk has no metadata to preallocate"));
+    }
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((name, _)) => Err(Error::invalid(format!("a raw disk has no {name}"))),

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::check::Repair;
-use super::create::CreateOptions;
+use super::create::{CreateOptions, Preallocation};
 use super::size::parse_size;
 use crate::chain::{BackingPolicy, LockMode, OpenOptions};
 use crate::error::{Error, Result};
@@ -117,6 +117,8 @@ struct Calls {
     create: bool,
     convert: bool,
     compare: bool,
+    compact: bool,
+    stream: bool,
     commit: bool,
     rebase: bool,
     check: bool,
@@ -153,6 +155,9 @@ enum Setting {
     SparseSize(u64),
     Salvage(bool),
     Strict(bool),
+    CopyOnRead(bool),
+    Preallocation(Preallocation),
+    Batch(u64),
     Base(PathBuf),
     Keep(bool),
     NameOnly(bool),
@@ -181,6 +186,7 @@ impl Setting {
             Self::NoFollow(on) => options.no_follow = *on,
             Self::BlockDevices(on) => options.block_devices = *on,
             Self::TolerateBadEntries(on) => image.tolerate_bad_entries = *on,
+            Self::CopyOnRead(on) => image.copy_on_read = *on,
             _ => debug_assert!(false, "{self:?} is none of open's"),
         }
     }
@@ -193,6 +199,7 @@ impl Setting {
             Self::Backing(path) => options.backing = Some(path.clone()),
             Self::BackingFormat(format) => options.backing_format = Some(*format),
             Self::Overwrite(on) => options.overwrite = *on,
+            Self::Preallocation(kind) => options.preallocation = *kind,
             Self::Cache(cache) => options.cache = *cache,
             Self::Lock(lock) => options.lock = *lock,
             Self::BlockDevices(on) => options.block_devices = *on,
@@ -288,6 +295,8 @@ const NONE: Calls = Calls {
     create: false,
     convert: false,
     compare: false,
+    compact: false,
+    stream: false,
     commit: false,
     rebase: false,
     check: false,
@@ -298,6 +307,7 @@ const OPEN: Calls = Calls { open: true, ..NONE };
 const READ: Calls = Calls { convert: true, compare: true, commit: true, rebase: true, ..OPEN };
 const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
 const EVERY: Calls = Calls { create: true, ..READ };
+const COMPACT: Calls = Calls { compact: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
 const COMPARE: Calls = Calls { compare: true, ..NONE };
 const CHECK: Calls = Calls { check: true, ..NONE };
@@ -339,10 +349,15 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("sparse_size", CONVERT, |given| given.size().map(Setting::SparseSize)),
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
     ("strict", COMPARE, |given| given.switch().map(Setting::Strict)),
-    ("base", COMMIT, |given| given.path().map(Setting::Base)),
+    ("copy_on_read", OPEN, |given| given.switch().map(Setting::CopyOnRead)),
+    ("preallocation", CREATE, |given| given.word(PREALLOCATIONS).map(Setting::Preallocation)),
+    ("batch", COMPACT, |given| given.size().map(Setting::Batch)),
+    ("base", Calls { stream: true, ..COMMIT }, |given| given.path().map(Setting::Base)),
     ("keep", COMMIT, |given| given.switch().map(Setting::Keep)),
     ("name_only", REBASE, |given| given.switch().map(Setting::NameOnly)),
-    ("rate", Calls { rebase: true, ..COMMIT }, |given| given.size().map(Setting::Rate)),
+    ("rate", Calls { rebase: true, stream: true, ..COMMIT }, |given| {
+        given.size().map(Setting::Rate)
+    }),
     ("repair", CHECK, |given| given.word(REPAIRS).map(Setting::Repair)),
     ("dry_run", CHECK, |given| given.switch().map(Setting::DryRun)),
     ("undo", CHECK, |given| given.path().map(Setting::Undo)),
@@ -373,6 +388,13 @@ const POLICIES: &[(&str, BackingPolicy)] = &[
     ("deny", BackingPolicy::Deny),
     ("beneath", BackingPolicy::Beneath),
     ("follow", BackingPolicy::Follow),
+];
+
+const PREALLOCATIONS: &[(&str, Preallocation)] = &[
+    ("off", Preallocation::Off),
+    ("metadata", Preallocation::Metadata),
+    ("falloc", Preallocation::Falloc),
+    ("full", Preallocation::Full),
 ];
 
 #[cfg(test)]

@@ -101,6 +101,14 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// `Unsupported` where only writing zeroes would do it: the caller decides.
     fn zero_range(&self, offset: u64, length: u64) -> io::Result<()>;
 
+    /// Gives `length` bytes at `offset`, which read as zeroes, their space on the disk.
+    ///
+    /// # Errors
+    /// `Unsupported` where only writing would do it: the caller decides.
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.zero_range(offset, length)
+    }
+
     /// Gives the space of `length` bytes at `offset` back; they read as zeroes.
     ///
     /// # Errors

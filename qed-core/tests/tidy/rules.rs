@@ -34,6 +34,7 @@ const UNSAFE_FILES: &[&str] = &[
     "qed-capi/src/reshape.rs",
     "qed-capi/src/status.rs",
     "qed-capi/src/version.rs",
+    "qed-capi/src/work.rs",
     "qed-core/src/chain/qcow2/adapter.rs",
     "qed-core/src/chain/sys.rs",
     "qed-core/src/queue/buffers.rs",

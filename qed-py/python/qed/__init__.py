@@ -47,6 +47,7 @@ from qed._raw import RawImage
 from qed._reshape import commit, rebase
 from qed._results import (
     CheckReport,
+    CompactReport,
     Comparison,
     Extent,
     Info,
@@ -77,6 +78,7 @@ __all__ = [
     "BusyError",
     "CancelledError",
     "CheckReport",
+    "CompactReport",
     "Comparison",
     "Completion",
     "CorruptError",

@@ -9,9 +9,10 @@ from typing import Any, Literal, Unpack, overload
 from qed import _qed
 from qed._errors import BusyError, Error
 from qed._handle import Handle
-from qed._options import CreateOptions, Path, PathOrDescriptor, QueueOptions, Size
+from qed._options import CreateOptions, Path, PathOrDescriptor, Progress, QueueOptions, Size
 from qed._queue import Queue, Request
 from qed._raw import RawImage
+from qed._results import CompactReport
 
 
 class Image(_qed.Image, Handle):
@@ -101,6 +102,33 @@ class Image(_qed.Image, Handle):
         """
         return RawImage(self)
 
+    def compact(
+        self, *, batch: Size | None = None, progress: Progress | None = None
+    ) -> CompactReport:
+        """Bring the file into the guest's order and cut it to what it holds.
+
+        Other calls on the image may go on beside it: `batch` bytes (16M) move at once. What
+        `progress` raises stops it, and the image is as sound as before.
+        """
+        number = None if batch is None else _number(batch)
+        return _qed.compact(self, batch=number, progress=progress)
+
+    def stream(
+        self,
+        base: Path | None = None,
+        *,
+        rate: Size | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Bring what lies below into the image's own file, and drop its backing file.
+
+        With `base`, the path of a file of the chain, that file stays, as the backing file. At most
+        `rate` bytes a second are brought in. Other calls on the image may go on beside it, and
+        what they write wins. What `progress` raises stops it: the backing file then stays.
+        """
+        number = None if rate is None else _number(rate)
+        _qed.stream(self, base=base, rate=number, progress=progress)
+
     def __repr__(self) -> str:
         # Ctrl-C between opening and `__init__` leaves an image without a path to `__del__`.
         path = getattr(self, "path", None)
@@ -134,3 +162,7 @@ class Layer(_qed.Layer, Handle):
 
     def __repr__(self) -> str:
         return f"<qed.Layer {self.path!r}{' closed' if self.closed else ''}>"
+
+
+def _number(size: Size) -> int:
+    return _qed.parse_size(size) if isinstance(size, str) else size

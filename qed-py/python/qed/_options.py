@@ -28,6 +28,7 @@ class OpenOptions(TypedDict, total=False):
     backing_policy: Literal["deny", "beneath", "follow"]
     block_devices: Switch
     cache: Literal["writeback", "none", "writethrough", "directsync", "unsafe"]
+    copy_on_read: Switch
     detect_zeroes: Literal["off", "on", "unmap"]
     discard: Literal["unmap", "ignore"]
     format: Literal["qed", "qcow2", "raw"]
@@ -58,6 +59,7 @@ class CreateOptions(TypedDict, total=False):
     format: Literal["qed", "qcow2", "raw"]
     lock: Switch
     overwrite: Switch
+    preallocation: Literal["off", "metadata", "falloc", "full"]
     table_size: int
 
 

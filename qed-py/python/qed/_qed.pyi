@@ -19,6 +19,7 @@ from qed._options import (
 )
 from qed._results import (
     CheckReport,
+    CompactReport,
     Comparison,
     Extent,
     Info,
@@ -50,6 +51,7 @@ __all__ = [
     "bench",
     "check",
     "commit",
+    "compact",
     "compare",
     "convert",
     "create",
@@ -60,6 +62,7 @@ __all__ = [
     "probe",
     "rebase",
     "safety_check",
+    "stream",
     "undo_repair",
 ]
 
@@ -333,6 +336,7 @@ def convert(
     progress: Progress | None,
     **options: Any,
 ) -> int: ...
+def compact(image: Image, *, batch: int | None, progress: Progress | None) -> CompactReport: ...
 def compare(
     a: Image, b: Image, *, strict: bool, workers: int, progress: Progress | None
 ) -> Comparison: ...
@@ -356,6 +360,9 @@ def rebase(
     **options: Any,
 ) -> None: ...
 def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
+def stream(
+    image: Image, *, base: Path | None, rate: int | None, progress: Progress | None
+) -> None: ...
 def probe(path: PathOrDescriptor) -> Literal["qed", "qcow2", "raw"] | None: ...
 def parse_size(text: str) -> int: ...
 def error_kinds() -> list[str]: ...

@@ -204,6 +204,20 @@ class LintReport(_Result):
 
 
 @dataclass(frozen=True, slots=True)
+class CompactReport(_Result):
+    """What a compaction did."""
+
+    clusters_moved: int
+    """Moves of the guest's clusters, those out of the way included."""
+    tables_moved: int
+    """Moves of tables, those out of the way included."""
+    length_before: int
+    """Bytes of the file before."""
+    length_after: int
+    """Bytes of the file afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison(_Result):
     """What a comparison of two disks found."""
 

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::create::{CreateOptions, create_filled, geometry_of};
+use super::super::create::{CreateOptions, Preallocation, create_filled, geometry_of};
 use super::super::work::{Job, Progress};
 use super::feed::{DiskFeed, Feed, StreamFeed};
 use super::{ConvertOptions, fill};
@@ -66,6 +66,10 @@ pub(super) fn build_open_ended(
 ) -> Result<()> {
     if create.size.is_some() {
         return build(path, create, 0, feed, work);
+    }
+    if create.preallocation != Preallocation::Off {
+        let text = "preallocation needs the disk's size: a stream of unknown length has none";
+        return Err(Error::invalid(text).in_file(path));
     }
     create.size = Some(match create.format {
         Format::Qed => geometry_of(&create)?.max_image_size(),

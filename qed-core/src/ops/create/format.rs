@@ -5,6 +5,7 @@
 
 use std::io::IoSlice;
 
+use super::preallocate::{self, Preallocation};
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 use crate::format::{
@@ -18,6 +19,7 @@ use crate::storage::{Storage, WriteFlags, write_zeroes};
 pub struct CreateSpec {
     header: Header,
     name: Vec<u8>,
+    preallocation: Preallocation,
 }
 
 impl CreateSpec {
@@ -37,7 +39,16 @@ impl CreateSpec {
             image_size: size.checked_next_multiple_of(512).unwrap_or(u64::MAX),
             backing_words: (0, 0),
         };
-        Self { header, name: Vec::new() }.validated()
+        Self { header, name: Vec::new(), preallocation: Preallocation::Off }.validated()
+    }
+
+    /// The same image with space of its own from the start.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): no file is so long.
+    pub fn with_preallocation(mut self, preallocation: Preallocation) -> Result<Self> {
+        self.preallocation = preallocation;
+        preallocate::length(&self.header, preallocation).map(|_| self)
     }
 
     /// The same image over the backing file `name`, which is stored as it is.
@@ -74,10 +85,6 @@ impl CreateSpec {
             Err(broken) => Err(Error::invalid(broken.to_string())),
         }
     }
-
-    fn length(&self) -> u64 {
-        self.header.l1_table_offset.get() + self.header.geometry.table_bytes()
-    }
 }
 
 /// Makes a fresh image of `storage`, whatever it held, and makes it stable.
@@ -89,7 +96,7 @@ impl CreateSpec {
 /// What the storage reports.
 pub fn format_storage(storage: &dyn Storage, spec: &CreateSpec) -> Result<()> {
     cut_off(storage)?;
-    let length = spec.length();
+    let length = preallocate::length(&spec.header, spec.preallocation)?;
     storage.set_len(length).map_err(|error| Error::io("setting the file's length", error))?;
     let unit = storage.limits().atomic_unit;
     if !storage.limits().zeroes_new_space {
@@ -97,6 +104,7 @@ pub fn format_storage(storage: &dyn Storage, spec: &CreateSpec) -> Result<()> {
         write_zeroes(storage, unit, length.saturating_sub(unit), flags)
             .map_err(|error| Error::io("zeroing the tables", error).at(unit))?;
     }
+    preallocate::fill(storage, &spec.header, spec.preallocation)?;
     let mut bytes = spec.header.encode().to_vec();
     bytes.extend(&spec.name);
     let unit = usize::try_from(unit).unwrap_or(HEADER_BYTES);

@@ -4,10 +4,12 @@ use super::{NamedOptions, Setting};
 use crate::chain::OpenOptions;
 use crate::error::Result;
 use crate::ops::commit::CommitOptions;
+use crate::ops::compact::CompactOptions;
 use crate::ops::compare::CompareOptions;
 use crate::ops::convert::ConvertOptions;
 use crate::ops::create::CreateOptions;
 use crate::ops::rebase::RebaseOptions;
+use crate::ops::stream::StreamOptions;
 
 /// What [`convert`](crate::convert()) is to do, by paths.
 #[derive(Clone, Debug, Default)]
@@ -127,6 +129,41 @@ impl NamedOptions {
             }
         }
         Ok(plan)
+    }
+}
+
+impl NamedOptions {
+    /// How [`compact`](crate::compact()) goes about it.
+    ///
+    /// # Errors
+    /// An option is set that compacting does not have.
+    pub fn to_compact(&self) -> Result<CompactOptions> {
+        self.check_all_apply("compact", |calls| calls.compact)?;
+        let mut options = CompactOptions::default();
+        for (_, setting) in self.set.values() {
+            match setting {
+                Setting::Batch(bytes) => options.batch = *bytes,
+                _ => debug_assert!(false, "{setting:?} is none of compact's"),
+            }
+        }
+        Ok(options)
+    }
+
+    /// How [`stream`](crate::stream()) goes about it.
+    ///
+    /// # Errors
+    /// An option is set that streaming does not have.
+    pub fn to_stream(&self) -> Result<StreamOptions> {
+        self.check_all_apply("stream", |calls| calls.stream)?;
+        let mut options = StreamOptions::default();
+        for (_, setting) in self.set.values() {
+            match setting {
+                Setting::Base(path) => options.base = Some(path.clone()),
+                Setting::Rate(bytes) => options.rate = Some(*bytes),
+                _ => debug_assert!(false, "{setting:?} is none of stream's"),
+            }
+        }
+        Ok(options)
     }
 }
 

@@ -13,11 +13,11 @@ fn set(name: &str, value: OptionValue) -> Result<NamedOptions> {
 /// A value that every option of its kind takes.
 fn sample(name: &str) -> OptionValue {
     match name {
-        "cluster_size" | "l2_cache_size" | "offset" | "length" | "sparse_size" | "max_growth" => {
-            text("1M")
-        }
+        "cluster_size" | "l2_cache_size" | "offset" | "length" | "sparse_size" | "batch"
+        | "rate" | "max_growth" => text("1M"),
         "table_size" | "max_depth" | "workers" => OptionValue::U64(2),
-        "backing" | "undo" => text("base"),
+        "backing" | "base" | "undo" => text("base"),
+        "preallocation" => text("full"),
         "repair" => text("all"),
         "format" | "backing_format" | "source_format" => text("raw"),
         "cache" | "source_cache" => text("none"),
@@ -50,6 +50,8 @@ fn every_option_works_where_the_table_says_and_only_there() {
         judge(name, options.to_create(), none.to_create(), calls.create);
         judge(name, options.to_convert(), none.to_convert(), calls.convert);
         judge(name, options.to_compare(), none.to_compare(), calls.compare);
+        judge(name, options.to_compact(), none.to_compact(), calls.compact);
+        judge(name, options.to_stream(), none.to_stream(), calls.stream);
         judge(name, options.to_check(), none.to_check(), calls.check || calls.open);
         judge(name, options.to_queue(), none.to_queue(), calls.queue);
     }

@@ -202,6 +202,10 @@ impl Storage for FileStorage {
         self.reshape(libc::FALLOC_FL_ZERO_RANGE, offset, length)
     }
 
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.reshape(0, offset, length)
+    }
+
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
         self.reshape(libc::FALLOC_FL_PUNCH_HOLE, offset, length)
     }

@@ -23,6 +23,7 @@ VERBS = {
     "bench": "Measure how fast a disk answers requests",
     "check": "Check the structure of an image, and repair it",
     "commit": "Give what an image holds to its backing file",
+    "compact": "Bring an image's file into order and cut it",
     "compare": "Compare the contents of two disks",
     "completions": "Print what makes a shell complete the command",
     "convert": "Copy a disk into an image of any format",
@@ -37,6 +38,7 @@ VERBS = {
     "rebase": "Put an image over another backing file",
     "repair": "Repair an image, or take a repair back",
     "resize": "Change the size of a disk",
+    "stream": "Bring what lies below an image into its own file",
 }
 GROUPS = {
     "crash": {
@@ -47,7 +49,7 @@ GROUPS = {
     }
 }
 """Verbs that have verbs of their own, and what each of these does."""
-_OURS = {"completions", "crash", "io", "lint", "probe", "repair"}
+_OURS = {"compact", "completions", "crash", "io", "lint", "probe", "repair", "stream"}
 """Verbs that qemu-img does not have."""
 _ABSENT = ("amend", "bitmap", "measure", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""

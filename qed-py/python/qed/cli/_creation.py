@@ -16,7 +16,11 @@ _BACKING = {
     "backing_fmt": ("str", "Image format of the base image"),
 }
 _SIZE = {"size": ("size", "Virtual disk size")}
-_OVERWRITE = {"overwrite": ("bool", "Replace a file that exists (on)")}
+_OURS = {"overwrite": ("bool", "Replace a file that exists (on)")}
+_PREALLOCATION = {
+    "qed": {"preallocation": ("str", "Space from the start: off, metadata, falloc, full")},
+    "raw": {"preallocation": ("str", "Preallocation mode (allowed values: off, falloc, full)")},
+}
 OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "qed": {
         **_BACKING,
@@ -61,9 +65,17 @@ def wants_help(words: list[str]) -> bool:
     return any(name in ("help", "?") for text in words for name, _ in pairs(text))
 
 
+def _known(program: Program, format_name: str) -> dict[str, tuple[str, str]]:
+    """Return what `-o` may say; QEMU's tool has no preallocation of QED images."""
+    more = _PREALLOCATION.get(format_name, {})
+    if program.is_qemu:
+        return OPTIONS[format_name] | (more if format_name == "raw" else {})
+    return OPTIONS[format_name] | more | _OURS
+
+
 def options_help(program: Program, format_name: str) -> str:
     """Return the list that `-o help` shows."""
-    known = OPTIONS[format_name] | ({} if program.is_qemu else _OVERWRITE)
+    known = _known(program, format_name)
     shown = {f"{name}=<{kind}>": text for name, (kind, text) in sorted(known.items())}
     lines = [f"  {option:<22} - {text}" for option, text in shown.items()]
     return "\n".join([f"Supported {format_name} options:", *lines])
@@ -72,7 +84,7 @@ def options_help(program: Program, format_name: str) -> str:
 def read(program: Program, format_name: str, words: list[str], where: str) -> Creation:
     """Read the options of `-o`; `where` stands before what is wrong with them."""
     creation = Creation(format_name, options={})
-    known = OPTIONS[format_name] | ({} if program.is_qemu else _OVERWRITE)
+    known = _known(program, format_name)
     for text in words:
         if text == "":
             raise Failure("Invalid option list: ")
@@ -132,6 +144,10 @@ def summary(file: str, creation: Creation, number: int) -> str:
         words = [f"size={number}", *backing, f"cluster_size={cluster_size}"]
         if "table_size" in options:
             words.append(f"table_size={options['table_size']}")
+        if "preallocation" in options:
+            words.append(f"preallocation={options['preallocation']}")
     else:
         words = [f"size={number}"]
+        if "preallocation" in options:
+            words.append(f"preallocation={options['preallocation']}")
     return printable(f"Formatting '{file}', fmt={creation.format} {' '.join(words)}")
