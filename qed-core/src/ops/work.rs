@@ -180,7 +180,7 @@ pub(super) fn run_to_an_end(
     if done.load(SeqCst) { Ok(()) } else { ended }
 }
 
-fn cancelled() -> Error {
+pub(super) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the operation was cancelled")
 }
 
