@@ -51,7 +51,7 @@ def declared(verb: str) -> list[str]:
     [
         ([], "no verb"),
         (["frobnicate"], "unknown verb 'frobnicate'"),
-        (["resize", "a", "2M"], "resize is not supported"),
+        (["amend", "a"], "amend is not supported"),
         (["info"], "one image file name"),
         (["create"], "file name"),
         (["info", "a", "b"], "one image file name"),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::rate::Rate;
-use super::work::{Job, Progress};
+use super::work::{Job, Progress, run_to_an_end};
 use crate::chain::{Committing, Disk, OpenOptions, open_committing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Flags, ResizeOptions};
@@ -71,7 +71,7 @@ pub fn commit_disks(
     let job = Job::new(top.size());
     let rate = Rate::new(commit.rate);
     let disks = Mutex::new(Rank::Work, Some((top, base)));
-    job.run(1, progress, &|| {
+    run_to_an_end(&job, progress, &|| {
         let taken = disks.lock().take();
         let Some((top, base)) = taken else { return Ok(()) };
         copy(&top, &base, depth, &rate, &job)?;

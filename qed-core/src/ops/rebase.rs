@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::rate::Rate;
-use super::work::{Job, Progress};
+use super::work::{Job, Progress, run_to_an_end};
 use crate::chain::{Disk, OpenOptions, directory_of, probe};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Flags, ImageSettings};
@@ -86,7 +86,7 @@ pub fn rebase_disk(
     let job = Job::new(top.size());
     let rate = Rate::new(rate);
     let top = Mutex::new(Rank::Work, Some(top));
-    job.run(1, progress, &|| {
+    run_to_an_end(&job, progress, &|| {
         let taken = top.lock().take();
         let Some(top) = taken else { return Ok(()) };
         let new = new.map(|disk| disk as &dyn Source);

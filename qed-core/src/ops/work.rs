@@ -162,6 +162,24 @@ pub(super) fn check_workers(workers: usize) -> Result<()> {
     Err(Error::invalid(format!("workers is {workers}, not 1 to {MAX_WORKERS}")))
 }
 
+/// Does work that changes something for good at its end: asks before it begins, and what is done is
+/// done, whatever `progress` answers then.
+///
+/// # Errors
+/// [`ErrorKind::Cancelled`] where `progress` breaks off in time; what `work` reports.
+pub(super) fn run_to_an_end(
+    job: &Job,
+    progress: &mut Progress<'_>,
+    work: &(dyn Fn() -> Result<()> + Sync),
+) -> Result<()> {
+    if progress(0, job.total).is_break() {
+        return Err(cancelled());
+    }
+    let done = AtomicBool::new(false);
+    let ended = job.run(1, progress, &|| work().map(|()| done.store(true, SeqCst)));
+    if done.load(SeqCst) { Ok(()) } else { ended }
+}
+
 pub(super) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the operation was cancelled")
 }

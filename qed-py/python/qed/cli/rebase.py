@@ -36,7 +36,7 @@ def command(program: Program) -> Command:
                 help="Only change the name: for a backing file that was moved or converted.",
             ),
             command_line.force_share(),
-            command_line.policy(),
+            command_line.policy(only_long=True),
             command_line.refused("-c", "--compress"),
             command_line.refused("--object", value=True),
             command_line.file_argument(),

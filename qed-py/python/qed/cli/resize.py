@@ -77,8 +77,8 @@ def _signed(program: Program, text: str) -> tuple[int, int]:
     except Error as error:
         if program.is_qemu:
             raise Failure(
-                "Parameter 'size' expects a non-negative number below 2^64\n"
-                "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
-                "and exabytes, respectively."
+                "Parameter 'size' expects a non-negative number below 2^64",
+                "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-",
+                "and exabytes, respectively.",
             ) from error
         raise
