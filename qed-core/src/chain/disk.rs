@@ -9,9 +9,11 @@ use std::io::{IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::FileId;
 use super::observe::{GuestCall, Observer, observe};
 use super::open::open_chain;
 use super::options::OpenOptions;
+use super::probe::probe;
 use super::qcow2::Qcow2Info;
 use super::quiesce::Rest;
 use super::recipe::{Kept, Recipe};
@@ -325,6 +327,16 @@ impl Source for Disk {
 
     fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
         pass!(self, disk => disk.extent(offset, length))
+    }
+
+    fn depth_of(&self, file: &Path, format: Option<Format>) -> Option<u32> {
+        let id = |path: &Path| std::fs::metadata(path).ok().map(|found| FileId::of(&found));
+        let wanted = id(file)?;
+        let format = format.or_else(|| probe(file).ok().flatten())?;
+        let place = self.layers().iter().position(|layer| {
+            layer.format == format && layer.path.as_deref().and_then(id) == Some(wanted)
+        });
+        place.and_then(|place| u32::try_from(place).ok())
     }
 }
 

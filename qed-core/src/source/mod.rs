@@ -17,6 +17,7 @@ pub(crate) use zeroes::all_zero;
 
 use crate::error::{Error, Result};
 use std::fmt;
+use std::path::Path;
 
 /// A readable disk of constant size. A backing layer's content is constant, too.
 pub trait Source: Send + Sync + fmt::Debug {
@@ -35,6 +36,13 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// # Errors
     /// What the layer's file or its format reports.
     fn extent(&self, offset: u64, length: u64) -> Result<Extent>;
+
+    /// Which of its layers is that file, read in that format (found by its magic if not given): 0
+    /// is the disk's own. None where it is none of them, or the source cannot tell.
+    fn depth_of(&self, file: &Path, format: Option<Format>) -> Option<u32> {
+        let _ = (file, format);
+        None
+    }
 }
 
 /// Fails where `length` bytes at `offset` do not lie on a disk of `size` bytes.

@@ -13,5 +13,6 @@ mod qemu;
 mod comparing;
 mod disks;
 mod failing;
+mod keeping;
 mod random;
 mod streams;

@@ -155,6 +155,9 @@ def convert(
     - a descriptor, to which the new image is written front to back (a pipe): with `format="raw"`
       the bytes of the disk, with "qed" an image.
 
+    Where `backing` is a layer of the one source's chain and `offset` is 0, a new image holds only
+    what lies above that; over any other backing file everything is copied.
+
     So many `workers` read and write at once; without `in_order` they write as they come. Runs of
     `sparse_size` zeroes take no space in the target; 0 writes every byte. `target_is_zero` promises
     that an open target reads as zeroes. With `salvage`, what cannot be read becomes zeroes;

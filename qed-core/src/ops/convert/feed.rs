@@ -8,7 +8,7 @@ use std::fmt;
 use super::super::work::Job;
 use super::pipe::PipeReader;
 use crate::error::Result;
-use crate::source::Source;
+use crate::source::{Extent, ExtentKind, Source};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::sync::{Mutex, Rank};
 
@@ -41,22 +41,56 @@ pub(super) struct DiskFeed<'a> {
     /// What cannot be read becomes zeroes, and is counted.
     salvage: bool,
     lost: AtomicU64,
+    keep: Option<Keep>,
     at: Mutex<At>,
+}
+
+/// What the target reads from its backing file, which is a layer of the source, is not copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// The backing file's depth in the source.
+    pub(super) depth: u32,
+    /// Bytes in the target's clusters: they are copied whole or not at all.
+    pub(super) granule: u64,
+}
+
+impl Keep {
+    /// Whether the backing file gives the target what `extent` gives the source. Behind its end
+    /// both read zeroes, unless a layer above it has hidden it.
+    fn has(self, extent: &Extent) -> bool {
+        extent.depth >= self.depth
+            || (extent.depth + 1 == self.depth && extent.kind == ExtentKind::Unallocated)
+    }
+}
+
+/// What is to be done with a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Data,
+    Zero,
+    /// The target reads it from its backing file.
+    Kept,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct At {
     turn: u64,
     offset: u64,
-    /// What is known of the run that holds `offset`: where it ends, and whether it is zero.
+    /// What is known of the run that holds `offset`: where it ends, and what it is.
     run_end: u64,
-    zero: bool,
+    kind: Kind,
 }
 
 impl<'a> DiskFeed<'a> {
     pub(super) fn new(source: &'a dyn Source, salvage: bool) -> Self {
         let at = Mutex::new(Rank::Work, At::default());
-        Self { source, salvage, lost: AtomicU64::new(0), at }
+        Self { source, salvage, lost: AtomicU64::new(0), keep: None, at }
+    }
+
+    /// The same, but for what the target keeps in its backing file.
+    pub(super) fn keeping(self, keep: Option<Keep>) -> Self {
+        Self { keep, ..self }
     }
 
     /// Bytes that could not be read.
@@ -66,19 +100,24 @@ impl<'a> DiskFeed<'a> {
 
     /// Finds the next piece, of at most `most` bytes that have to be read: up to a multiple of that
     /// in the disk, so that pieces are aligned as whole clusters are.
-    fn next(&self, most: u64) -> Result<Option<Piece>> {
+    fn next(&self, most: u64, job: &Job) -> Result<Option<Piece>> {
         let mut at = self.at.lock();
         let size = self.source.size();
+        while at.offset < size && self.look(&mut at, size)? == Kind::Kept {
+            job.check()?;
+            job.advance(at.run_end - at.offset);
+            at.offset = at.run_end;
+        }
         let start = at.offset;
         if start >= size {
             return Ok(None);
         }
-        let zero = self.is_hole(&mut at, size)?;
+        let zero = at.kind == Kind::Zero;
         if zero {
             at.offset = at.run_end.min(start.saturating_add(LARGEST_HOLE));
         } else {
             let limit = size.min(start - start % most + most);
-            while at.offset < limit && !self.is_hole(&mut at, size)? {
+            while at.offset < limit && self.look(&mut at, size)? == Kind::Data {
                 at.offset = at.run_end.min(limit);
             }
         }
@@ -87,19 +126,49 @@ impl<'a> DiskFeed<'a> {
         Ok(Some(Piece { turn, offset: start, length: at.offset - start, zero }))
     }
 
-    /// Whether zeroes begin here that are worth a piece of their own.
-    fn is_hole(&self, at: &mut At, size: u64) -> Result<bool> {
-        if at.offset >= at.run_end {
-            let extent = match self.source.extent(at.offset, size - at.offset) {
-                Ok(extent) => (extent.length, extent.reads_zero()),
-                // Reading tells what of it is lost.
-                Err(_) if self.salvage => ((SALVAGED_AT_ONCE as u64).min(size - at.offset), false),
-                Err(error) => return Err(error),
-            };
-            at.run_end = at.offset.saturating_add(extent.0).min(size);
-            at.zero = extent.1;
+    /// What is to be done with what begins here. Zeroes count where they are worth a piece.
+    fn look(&self, at: &mut At, size: u64) -> Result<Kind> {
+        if at.offset < at.run_end {
+            return Ok(at.kind);
         }
-        Ok(at.zero && (at.run_end - at.offset >= LEAST_HOLE || at.run_end == size))
+        let (end, kind) = match self.run(at.offset, size) {
+            // Reading tells what of it is lost.
+            Err(_) if self.salvage => (at.offset + SALVAGED_AT_ONCE as u64, Kind::Data),
+            run => run?,
+        };
+        at.run_end = end.min(size);
+        let short = at.run_end - at.offset < LEAST_HOLE && at.run_end < size;
+        at.kind = if kind == Kind::Zero && short { Kind::Data } else { kind };
+        Ok(at.kind)
+    }
+
+    /// Where the run ends that begins at `offset`, and what it is.
+    fn run(&self, offset: u64, size: u64) -> Result<(u64, Kind)> {
+        let extent = self.source.extent(offset, size - offset)?;
+        if let Some(keep) = self.keep.filter(|keep| keep.has(&extent)) {
+            return self.kept(keep, &extent, size);
+        }
+        let kind = if extent.reads_zero() { Kind::Zero } else { Kind::Data };
+        Ok((offset.saturating_add(extent.length), kind))
+    }
+
+    /// Where the run ends whose first part `extent` is: whole clusters that the target keeps in its
+    /// backing file, or else what of one cluster has to be copied with its other parts.
+    fn kept(&self, keep: Keep, extent: &Extent, size: u64) -> Result<(u64, Kind)> {
+        let start = extent.offset;
+        let mut end = start + extent.length;
+        let cluster_end = (start - start % keep.granule).saturating_add(keep.granule).min(size);
+        if start % keep.granule != 0 {
+            return Ok((cluster_end.min(end), Kind::Data));
+        }
+        while end < cluster_end {
+            let next = self.source.extent(end, cluster_end - end)?;
+            if !keep.has(&next) {
+                return Ok((end, Kind::Data));
+            }
+            end += next.length;
+        }
+        Ok((if end < size { end - end % keep.granule } else { size }, Kind::Kept))
     }
 
     fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
@@ -120,8 +189,8 @@ impl<'a> DiskFeed<'a> {
 }
 
 impl Feed for DiskFeed<'_> {
-    fn fetch(&self, buffer: &mut [u8], _job: &Job) -> Result<Option<Piece>> {
-        let Some(piece) = self.next(buffer.len() as u64)? else { return Ok(None) };
+    fn fetch(&self, buffer: &mut [u8], job: &Job) -> Result<Option<Piece>> {
+        let Some(piece) = self.next(buffer.len() as u64, job)? else { return Ok(None) };
         if let Some(part) = super::part(buffer, piece).filter(|_| !piece.zero) {
             self.read(part, piece.offset)?;
         }

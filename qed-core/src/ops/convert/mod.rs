@@ -22,11 +22,12 @@ use std::path::Path;
 
 use super::create::{CreateOptions, check_raw, geometry_of};
 use super::work::{DEFAULT_WORKERS, Job, Progress, check_workers};
+use crate::chain::directory_of;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::Geometry;
+use crate::format::{DEFAULT_CLUSTER_SIZE, Geometry};
 use crate::source::{Format, Source, Target};
 use copy::{Copy, Manner};
-use feed::{DiskFeed, Feed, Piece, StreamFeed};
+use feed::{DiskFeed, Feed, Keep, Piece, StreamFeed};
 use layout::{Guest, Layout};
 use new::Work;
 use parts::Parts;
@@ -44,7 +45,9 @@ pub enum ConvertSource<'a> {
 /// Where it goes.
 #[derive(Debug)]
 pub enum ConvertTarget<'a> {
-    /// A new image at a path; its size is the source's unless the options name another one.
+    /// A new image at a path; its size is the source's unless the options name another one. Where
+    /// its backing file is a layer of the one source, which is copied from its beginning, only what
+    /// the layers above that hold is copied; else everything is, and hides the backing file.
     New(&'a Path, CreateOptions),
     /// A disk that is there, at least as large as the source. What lies behind stays.
     Disk(&'a dyn Target),
@@ -105,8 +108,10 @@ pub fn convert(
     check_workers(options.workers)?;
     match source {
         ConvertSource::Disks(disks) => {
+            let keep = kept(&disks, &target, options);
             let parts = Parts::new(&disks, options.offset, options.length)?;
-            from_disk(&parts, target, options, progress)
+            let feed = DiskFeed::new(&parts, options.salvage).keeping(keep);
+            from_disk(&parts, &feed, target, options, progress)
         }
         ConvertSource::Stream(file) => {
             if options.offset != 0 {
@@ -117,26 +122,39 @@ pub fn convert(
     }
 }
 
+/// What the target need not hold, because its backing file is a layer of the one source.
+fn kept(
+    disks: &[&dyn Source],
+    target: &ConvertTarget<'_>,
+    options: &ConvertOptions,
+) -> Option<Keep> {
+    let ConvertTarget::New(path, create) = target else { return None };
+    let (&[disk], Some(backing), 0) = (disks, &create.backing, options.offset) else { return None };
+    let depth = disk.depth_of(&directory_of(path).join(backing), create.backing_format)?;
+    let granule = create.cluster_size.unwrap_or(DEFAULT_CLUSTER_SIZE);
+    granule.is_power_of_two().then_some(Keep { depth, granule })
+}
+
 fn from_disk(
     source: &dyn Source,
+    feed: &DiskFeed<'_>,
     target: ConvertTarget<'_>,
     options: &ConvertOptions,
     progress: &mut Progress<'_>,
 ) -> Result<u64> {
-    let feed = DiskFeed::new(source, options.salvage);
     let job = Job::new(source.size());
     match target {
         ConvertTarget::Disk(target) => {
-            into_disk(&feed, source.size(), target, options, &job, progress)?;
+            into_disk(feed, source.size(), target, options, &job, progress)?;
         }
         ConvertTarget::New(path, create) => {
             let mut work = Work { options, job: &job, progress };
-            new::build(path, create, source.size(), &feed, &mut work)?;
+            new::build(path, create, source.size(), feed, &mut work)?;
         }
         ConvertTarget::Stream(file, create) => match stream_geometry(&create)? {
             None => {
                 let writer = PipeWriter::new(file, source.size(), &job);
-                into_stream(&feed, &writer, options, &job, progress)?;
+                into_stream(feed, &writer, options, &job, progress)?;
             }
             Some(geometry) => {
                 let layout = Layout::plan(Guest::Disk(source), geometry, &job)?;
