@@ -13,5 +13,6 @@ mod qemu;
 mod comparing;
 mod disks;
 mod failing;
+mod measuring;
 mod random;
 mod streams;
