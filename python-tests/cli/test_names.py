@@ -112,9 +112,10 @@ def test_a_name_is_the_last_part_of_the_path_that_calls() -> None:
 
 
 def test_our_own_verbs_are_not_qemus(tmp_path: Path) -> None:
-    assert set(verbs(QED)) - set(verbs(QEMU_IMG)) == {"completions", "crash", "io", "probe"}
+    own = {"compact", "completions", "crash", "io", "lint", "probe", "repair", "stream"}
+    assert set(verbs(QED)) - set(verbs(QEMU_IMG)) == own
     ours = Both(tmp_path).qed
-    for verb in ("completions", "crash", "io", "probe"):
+    for verb in sorted(own):
         assert f"Command not found: {verb}" in ours.run("qemu-img", verb, "x").err
 
 

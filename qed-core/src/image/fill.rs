@@ -13,6 +13,15 @@ use crate::storage::{AlignedBuffer, WriteFlags};
 /// Bytes copied at once.
 const AT_ONCE: usize = 1 << 20;
 
+/// What one plan has brought in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filled {
+    /// Guest clusters that are done with.
+    pub(crate) clusters: u64,
+    /// Bytes of them that came from below.
+    pub(crate) bytes: u64,
+}
+
 impl Image {
     /// Brings the clusters of a read into the file, where they are not there. What cannot be
     /// brought in is read from below all the same.
@@ -24,14 +33,14 @@ impl Image {
         let mut wanted = |start, end| wanted_for_read(backing, start, end);
         while at < last {
             match self.fill(GuestCluster(at), last - at, &mut wanted) {
-                Ok(clusters) => at += clusters,
+                Ok(filled) => at += filled.clusters,
                 Err(_) => return,
             }
         }
     }
 
     /// Brings some of the `count` clusters at `first` in, as `wanted` says of each unallocated one.
-    /// Gives how many clusters are done with.
+    /// Says how far that went.
     ///
     /// # Errors
     /// What reading below or writing reports; none of these clusters is then brought in.
@@ -40,16 +49,17 @@ impl Image {
         first: GuestCluster,
         count: u64,
         wanted: &mut dyn FnMut(u64, u64) -> Result<Wanted>,
-    ) -> Result<u64> {
+    ) -> Result<Filled> {
         let most = (AT_ONCE as u64 / self.cluster_size()).max(1);
         let plan = self.meta.plan_fill(first, count.min(most), wanted)?;
         if !plan.pieces.is_empty() {
             let mut buffer = AlignedBuffer::new(AT_ONCE);
             plan.pieces.iter().try_for_each(|piece| self.bring(*piece, &mut buffer))?;
         }
-        let clusters = plan.clusters;
+        let bytes = plan.pieces.iter().map(|piece| piece.length).sum();
+        let filled = Filled { clusters: plan.clusters, bytes };
         plan.publish();
-        Ok(clusters)
+        Ok(filled)
     }
 
     fn bring(&self, piece: FillPiece, buffer: &mut [u8]) -> Result<()> {

@@ -5,6 +5,7 @@
 //! allocated (`qed-core/src/meta/plan/fill.rs`). The name changes when everything is stable (C18),
 //! so a crash or a stop on the way leaves an overlay over the file it had.
 
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -60,13 +61,28 @@ pub fn stream(disk: &Disk, options: &StreamOptions, progress: &mut Progress<'_>)
         },
         None => None,
     };
-    let job = Job::new(disk.size());
     let rate = Rate::new(options.rate);
-    job.run(1, progress, &|| {
-        in_stints(disk, &job, "streamed", |image, stint| {
-            bring_in(image, base.as_ref(), stint, &rate).map_err(|error| image.named_error(error))
+    let stream = |ends: End, progress: &mut Progress<'_>| {
+        let job = Job::new(disk.size());
+        job.run(1, progress, &|| {
+            in_stints(disk, &job, "streamed", |image, stint| {
+                let done = bring_in(image, base.as_ref(), stint, &rate, ends);
+                done.map_err(|error| image.named_error(error))
+            })
         })
-    })
+    };
+    stream(End::Open, progress)?;
+    // Nobody can break off any more: the backing file goes, or the call fails.
+    stream(End::Renamed, &mut |_, _| ControlFlow::Continue(()))
+}
+
+/// How one run over the disk ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Everything is in, and the backing file is still named.
+    Open,
+    /// It is named no more.
+    Renamed,
 }
 
 /// As [`stream`], for an image by itself, until nothing is left below it.
@@ -77,18 +93,27 @@ pub fn stream_image(image: &Image, progress: &mut Progress<'_>) -> Result<()> {
     let job = Job::new(image.size());
     let (alone, rate) = (Stint::alone(&job), Rate::new(None));
     job.run(1, progress, &|| {
-        bring_in(image, None, &alone, &rate).map_err(|error| image.named_error(error))
+        let done = bring_in(image, None, &alone, &rate, End::Renamed);
+        done.map_err(|error| image.named_error(error))
     })
 }
 
-fn bring_in(image: &Image, base: Option<&Base>, stint: &Stint<'_>, rate: &Rate) -> Result<()> {
+fn bring_in(
+    image: &Image,
+    base: Option<&Base>,
+    stint: &Stint<'_>,
+    rate: &Rate,
+    ends: End,
+) -> Result<()> {
     if image.is_read_only() {
         return Err(Error::new(ErrorKind::ReadOnly, "the image was opened read-only"));
     }
     let Some(base) = base else {
         if let Some(below) = image.below() {
             walk(image, &*below, None, stint, rate)?;
-            image.rename_backing_to(None)?;
+            if ends == End::Renamed {
+                image.rename_backing_to(None)?;
+            }
         }
         return Ok(());
     };
@@ -104,7 +129,10 @@ fn bring_in(image: &Image, base: Option<&Base>, stint: &Stint<'_>, rate: &Rate) 
     if let Some(below) = image.below() {
         walk(image, &*below, Some(base), stint, rate)?;
     }
-    image.rename_backing_to(Some(base.info.clone()))
+    match ends {
+        End::Open => Ok(()),
+        End::Renamed => image.rename_backing_to(Some(base.info.clone())),
+    }
 }
 
 /// Brings in every cluster that the chain has above `base`.
@@ -122,10 +150,10 @@ fn walk(
     while at < image.size().div_ceil(size) {
         stint.check()?;
         let left = image.size().div_ceil(size) - at;
-        let done = image.fill(GuestCluster(at), left, &mut wanted)?;
-        at += done;
-        stint.advance(done * size);
-        rate.take(done * size, stint.job())?;
+        let filled = image.fill(GuestCluster(at), left, &mut wanted)?;
+        at += filled.clusters;
+        stint.advance(filled.clusters * size);
+        rate.take(filled.bytes, stint.job())?;
     }
     Ok(())
 }

@@ -51,8 +51,13 @@ pub(crate) fn damage() -> impl Strategy<Value = Damage> {
 
 /// An image of some 20 clusters with three tables, data in each, and a hole inside.
 pub(crate) fn sound() -> Vec<u8> {
+    sound_with(1)
+}
+
+/// The same, with tables of so many clusters.
+pub(crate) fn sound_with(table_size: u64) -> Vec<u8> {
     let storage = Arc::new(MemoryStorage::new());
-    let spec = CreateSpec::new(Geometry::new(C, 1).unwrap(), SIZE).unwrap();
+    let spec = CreateSpec::new(Geometry::new(C, table_size).unwrap(), SIZE).unwrap();
     format_storage(&*storage, &spec).unwrap();
     let settings = ImageSettings { background: false, ..ImageSettings::default() };
     let image = Image::from_storage(storage.clone(), None, settings).unwrap();

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
+mod beside_qemu;
 mod crash;
 mod damage;
+#[path = "../support/qemu.rs"]
+mod qemu;
 mod random;
 mod reading;
