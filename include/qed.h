@@ -261,6 +261,11 @@
 #define QED_COMPARE_ALLOCATION 3
 
 /**
+ * The qed_measure* functions are there.
+ */
+#define LIBQED_HAVE_MEASURE 1
+
+/**
  * The function qed_image_resize is there.
  */
 #define LIBQED_HAVE_RESIZE 1
@@ -992,6 +997,32 @@ int qed_compare(const char *a,
                 qed_progress progress,
                 void *user_data,
                 uint64_t *offset);
+
+/**
+ * Measures what a copy of the disk at source, with its backing files, takes: *required is set to
+ * the bytes of file that qed_convert needs for it, *fully_allocated to those once every cluster of
+ * the new image has been written. Of the options, "format", "cluster_size" and "table_size" are
+ * the new image's, "source_format" ("qed") is the source's; the others are for opening the source.
+ * What the source calls data counts, also where it is zeroes, which qed_convert leaves out.
+ *
+ * Ownership: options may be NULL and is not kept. Threads: any.
+ * Errors: as qed_image_open; -EINVAL: no such image can be created.
+ */
+int qed_measure(const char *source,
+                const struct qed_options *options,
+                uint64_t *required,
+                uint64_t *fully_allocated);
+
+/**
+ * qed_measure for a new disk of size bytes, to which nothing is written. Nothing is opened.
+ *
+ * Ownership: options may be NULL and is not kept. Threads: any.
+ * Errors: -EINVAL: no such image can be created.
+ */
+int qed_measure_size(uint64_t size,
+                     const struct qed_options *options,
+                     uint64_t *required,
+                     uint64_t *fully_allocated);
 
 /**
  * Makes the disk size bytes large while other threads use it: a multiple of 512, for a raw disk

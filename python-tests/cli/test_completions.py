@@ -43,7 +43,7 @@ def completed(directory: Path, line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("qed co", ["compare", "completions", "convert"]),
+        ("qed co", ["commit", "compact", "compare", "completions", "convert"]),
         ("qed ''", sorted(VERBS)),
         ("qed info --o", ["--output"]),
         ("qed info --output j", ["json"]),

@@ -44,7 +44,8 @@ class Shared:
         self.path = path
         self.content = bytearray(below[:size]).ljust(size, b"\0")
 
-    def _expect(self, changes: Iterable[Change]) -> None:
+    def expect(self, changes: Iterable[Change]) -> None:
+        """Take the changes for made, whoever makes them."""
         for change in changes:
             byte = change.what if isinstance(change.what, int) else 0
             end = change.offset + change.length
@@ -56,14 +57,14 @@ class Shared:
         with qed.open(self.path, "r+") as image:
             for change in changes:
                 change.apply(image)
-        self._expect(changes)
+        self.expect(changes)
 
     def theirs(self, qemu_io: Command, *changes: Change) -> None:
         """Change the image through QEMU."""
         commands = itertools.chain.from_iterable(("-c", c.for_qemu_io()) for c in changes)
         # Its status tells failures; a pattern that is not met is told in words alone.
         assert qemu_io.ok("-f", "qed", *commands, self.path) == ""
-        self._expect(changes)
+        self.expect(changes)
 
     def agree(self, qemu_img: Command) -> None:
         """Insist that both read what they should, and find the image sound."""

@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 19] = [
     "version.rs",
     "status.rs",
     "options.rs",
@@ -80,6 +80,7 @@ const SOURCES: [&str; 18] = [
     "report.rs",
     "probe.rs",
     "convert.rs",
+    "measure.rs",
     "reshape.rs",
     "work.rs",
     "completion.rs",

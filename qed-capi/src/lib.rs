@@ -23,6 +23,7 @@ pub mod image;
 pub mod info;
 pub mod io;
 pub mod judge;
+pub mod measure;
 pub mod options;
 pub mod probe;
 pub mod queue;

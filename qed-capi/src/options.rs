@@ -7,8 +7,8 @@ use crate::handle::{self, Handle};
 use parking_lot::Mutex;
 use qed_core::{
     BackingPolicy, BackingSource, CheckPlan, CommitPlan, CompactOptions, ComparePlan, ConvertPlan,
-    CreateOptions, Error, NamedOptions, OpenOptions, OptionValue, QueueOptions, RebasePlan, Result,
-    StreamOptions,
+    CreateOptions, Error, MeasurePlan, NamedOptions, OpenOptions, OptionValue, QueueOptions,
+    RebasePlan, Result, StreamOptions,
 };
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::OwnedFd;
@@ -178,6 +178,21 @@ pub(crate) unsafe fn to_compare(options: *const qed_options) -> Result<ComparePl
         return Err(Error::invalid(text));
     }
     options.named.to_compare()
+}
+
+/// What measuring takes; NULL stands for the defaults.
+///
+/// # Safety
+/// `options` is NULL or a handle that nobody frees meanwhile.
+pub(crate) unsafe fn to_measure(options: *const qed_options) -> Result<MeasurePlan> {
+    if options.is_null() {
+        return NamedOptions::new().to_measure();
+    }
+    // SAFETY: the caller's promise.
+    let options = unsafe { handle::get(options) }?.lock();
+    let mut plan = options.named.to_measure()?;
+    options.give_backing(&mut plan.source)?;
+    Ok(plan)
 }
 
 /// How compacting goes about it; NULL stands for the defaults.

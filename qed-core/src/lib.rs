@@ -47,6 +47,7 @@ pub use ops::{
     parse_size,
 };
 pub use ops::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
+pub use ops::{MeasureOptions, MeasurePlan, Measured, measure, measure_size};
 pub use ops::{Preallocation, StreamOptions, stream, stream_image};
 pub use ops::{SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage};
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};

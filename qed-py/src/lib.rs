@@ -24,6 +24,7 @@ mod functions;
 mod image;
 mod layer;
 mod layout;
+mod measure;
 mod options;
 mod progress;
 mod queue;
@@ -70,6 +71,8 @@ mod _qed {
     use crate::layer::Layer;
     #[pymodule_export]
     use crate::layout::layout;
+    #[pymodule_export]
+    use crate::measure::measure;
     #[pymodule_export]
     use crate::queue::{Queue, aio_refusal};
     #[pymodule_export]

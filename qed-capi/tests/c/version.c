@@ -4,7 +4,7 @@
 #if !defined LIBQED_HAVE_OPTIONS || !defined LIBQED_HAVE_BACKING || !defined LIBQED_HAVE_IMAGE || \
     !defined LIBQED_HAVE_IMAGE_FD || !defined LIBQED_HAVE_EXTENTS || !defined LIBQED_HAVE_INFO ||  \
     !defined LIBQED_HAVE_CHECK || !defined LIBQED_HAVE_PROBE ||                                   \
-    !defined LIBQED_HAVE_REPAIR || !defined LIBQED_HAVE_JUDGE
+    !defined LIBQED_HAVE_REPAIR || !defined LIBQED_HAVE_JUDGE || !defined LIBQED_HAVE_MEASURE
 #error a function group is not announced
 #endif
 #if QED_VERSION_NUMBER != QED_VERSION_MAJOR * 1000000 + QED_VERSION_MINOR * 1000 + QED_VERSION_PATCH

@@ -154,7 +154,7 @@ fn format_raw(storage: &dyn Storage, size: u64, kind: Preallocation) -> Result<(
 }
 
 /// What the options say of the new file without looking at any other.
-enum Shape {
+pub(super) enum Shape {
     Qed(Geometry),
     /// With clusters of so many bytes.
     Qcow2(u64),
@@ -170,7 +170,9 @@ enum Spec {
 }
 
 impl Shape {
-    fn of(options: &CreateOptions) -> Result<Self> {
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for options that make no legal image.
+    pub(super) fn of(options: &CreateOptions) -> Result<Self> {
         match options.format {
             Format::Qed => {
                 if options.backing.is_some() && options.preallocation.has_data() {

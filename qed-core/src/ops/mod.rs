@@ -9,6 +9,7 @@ mod convert;
 mod create;
 mod layout;
 mod lint;
+mod measure;
 mod options;
 mod overlay;
 mod rate;
@@ -30,8 +31,10 @@ pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_S
 pub use create::{CreateOptions, CreateSpec, Preallocation, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
 pub use lint::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
+pub use measure::{MeasureOptions, Measured, measure, measure_size};
 pub use options::{
-    CheckPlan, CommitPlan, ComparePlan, ConvertPlan, NamedOptions, OptionValue, RebasePlan,
+    CheckPlan, CommitPlan, ComparePlan, ConvertPlan, MeasurePlan, NamedOptions, OptionValue,
+    RebasePlan,
 };
 pub use overlay::add_overlay;
 pub use rebase::{RebaseOptions, rebase, rebase_disk};

@@ -22,7 +22,7 @@ use crate::queue::Aio;
 use crate::source::Format;
 
 pub use checking::CheckPlan;
-pub use long::{CommitPlan, ComparePlan, ConvertPlan, RebasePlan};
+pub use long::{CommitPlan, ComparePlan, ConvertPlan, MeasurePlan, RebasePlan};
 
 /// The value of an option, as it comes from a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +121,7 @@ struct Calls {
     stream: bool,
     commit: bool,
     rebase: bool,
+    measure: bool,
     check: bool,
     queue: bool,
 }
@@ -299,13 +300,16 @@ const NONE: Calls = Calls {
     stream: false,
     commit: false,
     rebase: false,
+    measure: false,
     check: false,
     queue: false,
 };
 const OPEN: Calls = Calls { open: true, ..NONE };
 /// Of opening anything, also what is only read by a longer operation.
-const READ: Calls = Calls { convert: true, compare: true, commit: true, rebase: true, ..OPEN };
+const READ: Calls = Calls { commit: true, rebase: true, measure: true, open: true, ..LONG };
 const CREATE: Calls = Calls { create: true, convert: true, ..NONE };
+/// Of the shape of a new image.
+const SHAPE: Calls = Calls { measure: true, ..CREATE };
 const EVERY: Calls = Calls { create: true, ..READ };
 const COMPACT: Calls = Calls { compact: true, ..NONE };
 const CONVERT: Calls = Calls { convert: true, ..NONE };
@@ -323,8 +327,8 @@ const THREADS: Calls = Calls { queue: true, ..LONG };
 /// Every option: its name, the calls it applies to, how its value is read.
 const KNOWN: &[(&str, Calls, Read)] = &[
     ("format", EVERY, |given| given.word(FORMATS).map(Setting::Format)),
-    ("cluster_size", CREATE, |given| given.size().map(Setting::ClusterSize)),
-    ("table_size", CREATE, |given| given.size().map(Setting::TableSize)),
+    ("cluster_size", SHAPE, |given| given.size().map(Setting::ClusterSize)),
+    ("table_size", SHAPE, |given| given.size().map(Setting::TableSize)),
     ("backing", CREATE, |given| given.path().map(Setting::Backing)),
     ("backing_format", NAMING, |given| given.word(FORMATS).map(Setting::BackingFormat)),
     ("overwrite", CREATE, |given| given.switch().map(Setting::Overwrite)),
@@ -340,7 +344,9 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("max_depth", READ, |given| given.count().map(Setting::MaxDepth)),
     ("no_follow", READ, |given| given.switch().map(Setting::NoFollow)),
     ("tolerate_bad_entries", READ, |given| given.switch().map(Setting::TolerateBadEntries)),
-    ("source_format", LONG, |given| given.word(FORMATS).map(Setting::SourceFormat)),
+    ("source_format", Calls { measure: true, ..LONG }, |given| {
+        given.word(FORMATS).map(Setting::SourceFormat)
+    }),
     ("source_cache", CONVERT, |given| given.word(CACHES).map(Setting::SourceCache)),
     ("offset", CONVERT, |given| given.size().map(Setting::Offset)),
     ("length", CONVERT, |given| given.size().map(Setting::Length)),

@@ -14,5 +14,6 @@ mod comparing;
 mod disks;
 mod failing;
 mod keeping;
+mod measuring;
 mod random;
 mod streams;

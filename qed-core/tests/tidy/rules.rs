@@ -25,6 +25,7 @@ const UNSAFE_FILES: &[&str] = &[
     "qed-capi/src/info.rs",
     "qed-capi/src/io.rs",
     "qed-capi/src/judge.rs",
+    "qed-capi/src/measure.rs",
     "qed-capi/src/options.rs",
     "qed-capi/src/probe.rs",
     "qed-capi/src/queue.rs",

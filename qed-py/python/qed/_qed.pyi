@@ -25,6 +25,7 @@ from qed._results import (
     Info,
     LayerName,
     LintReport,
+    Measured,
     SafetyReport,
 )
 from qed.crash._plan import Plan
@@ -58,6 +59,7 @@ __all__ = [
     "error_kinds",
     "layout",
     "lint",
+    "measure",
     "parse_size",
     "probe",
     "rebase",
@@ -360,6 +362,13 @@ def rebase(
     **options: Any,
 ) -> None: ...
 def layout(disk: Image | Layer, file_length: int, guest_bins: int, file_bins: int) -> Layout: ...
+def measure(
+    source: Image | int,
+    *,
+    format: str,  # noqa: A002
+    cluster_size: int | None,
+    table_size: int | None,
+) -> Measured: ...
 def stream(
     image: Image, *, base: Path | None, rate: int | None, progress: Progress | None
 ) -> None: ...

@@ -218,6 +218,16 @@ class CompactReport(_Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Measured(_Result):
+    """How long the file of a new image will be."""
+
+    required: int
+    """Bytes of file when the disk has been copied."""
+    fully_allocated: int
+    """Bytes of file when every cluster of the new image has been written."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison(_Result):
     """What a comparison of two disks found."""
 

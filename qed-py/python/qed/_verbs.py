@@ -16,7 +16,7 @@ from qed._options import (
     Progress,
     Size,
 )
-from qed._results import CheckReport, Comparison, Info, LintReport, SafetyReport
+from qed._results import CheckReport, Comparison, Info, LintReport, Measured, SafetyReport
 
 
 def create(
@@ -176,6 +176,26 @@ def convert(
         backing=backing,
         progress=progress,
         **options,
+    )
+
+
+def measure(
+    source: Image | Size,
+    *,
+    format: Literal["qed", "qcow2", "raw"] = "qed",  # noqa: A002 - the option's name
+    cluster_size: Size | None = None,
+    table_size: int | None = None,
+) -> Measured:
+    """Tell how long the file of a new image will be, before it is there.
+
+    `source` is an open image, of which a copy is measured, or the size of a new disk. What the
+    image calls data counts, also where it is zeroes, which `convert` leaves out.
+    """
+    return _qed.measure(
+        source if isinstance(source, Image) else _number(source),
+        format=format,
+        cluster_size=None if cluster_size is None else _number(cluster_size),
+        table_size=table_size,
     )
 
 

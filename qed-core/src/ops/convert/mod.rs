@@ -135,6 +135,15 @@ fn kept(
     granule.is_power_of_two().then_some(Keep { depth, granule })
 }
 
+/// Bytes of a QED image's file that holds what `source`'s extents call data, and nothing else.
+///
+/// # Errors
+/// The disk is larger than the geometry can address; what asking for its extents reports.
+pub(super) fn qed_length(source: &dyn Source, geometry: Geometry) -> Result<u64> {
+    let layout = Layout::plan(Guest::Disk(source), geometry, &Job::new(source.size()))?;
+    Ok(layout.length())
+}
+
 fn from_disk(
     source: &dyn Source,
     feed: &DiskFeed<'_>,

@@ -78,6 +78,22 @@ impl CreateSpec {
         self.validated()
     }
 
+    /// Bytes of the file of the fresh image.
+    ///
+    /// # Errors
+    /// No file is so long.
+    pub(in crate::ops) fn length(&self) -> Result<u64> {
+        preallocate::length(&self.header, self.preallocation)
+    }
+
+    /// Bytes of the file once every cluster has been written.
+    ///
+    /// # Errors
+    /// No file is so long.
+    pub(in crate::ops) fn length_when_full(&self) -> Result<u64> {
+        preallocate::length(&self.header, Preallocation::Full)
+    }
+
     /// The one validator of headers judges what is created, too.
     fn validated(self) -> Result<Self> {
         match self.header.validate() {
@@ -96,7 +112,7 @@ impl CreateSpec {
 /// What the storage reports.
 pub fn format_storage(storage: &dyn Storage, spec: &CreateSpec) -> Result<()> {
     cut_off(storage)?;
-    let length = preallocate::length(&spec.header, spec.preallocation)?;
+    let length = spec.length()?;
     storage.set_len(length).map_err(|error| Error::io("setting the file's length", error))?;
     let unit = storage.limits().atomic_unit;
     if !storage.limits().zeroes_new_space {

@@ -8,6 +8,7 @@ use crate::ops::compact::CompactOptions;
 use crate::ops::compare::CompareOptions;
 use crate::ops::convert::ConvertOptions;
 use crate::ops::create::CreateOptions;
+use crate::ops::measure::MeasureOptions;
 use crate::ops::rebase::RebaseOptions;
 use crate::ops::stream::StreamOptions;
 
@@ -53,6 +54,16 @@ pub struct RebasePlan {
     pub image: OpenOptions,
     /// What it is rebased to; the backing file's name is no option.
     pub how: RebaseOptions,
+}
+
+/// What [`measure`](crate::measure()) is to do, by a path.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct MeasurePlan {
+    /// How the source is opened: read-only.
+    pub source: OpenOptions,
+    /// The image that is measured.
+    pub how: MeasureOptions,
 }
 
 impl NamedOptions {
@@ -133,6 +144,27 @@ impl NamedOptions {
 }
 
 impl NamedOptions {
+    /// What [`measure`](crate::measure()) is to do. `format` is the new image's, `source_format`
+    /// the source's.
+    ///
+    /// # Errors
+    /// An option is set that measuring does not have.
+    pub fn to_measure(&self) -> Result<MeasurePlan> {
+        self.check_all_apply("measure", |calls| calls.measure)?;
+        let mut plan = MeasurePlan::default();
+        plan.source.image.read_only = true;
+        for (_, setting) in self.set.values() {
+            match setting {
+                Setting::SourceFormat(format) => plan.source.format = *format,
+                Setting::Format(format) => plan.how.format = *format,
+                Setting::ClusterSize(bytes) => plan.how.cluster_size = Some(*bytes),
+                Setting::TableSize(clusters) => plan.how.table_size = Some(*clusters),
+                open => open.apply_to_open(&mut plan.source),
+            }
+        }
+        Ok(plan)
+    }
+
     /// How [`compact`](crate::compact()) goes about it.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ VERBS = {
     "io": "Read and write a disk by commands",
     "lint": "Find what another program would choke on, or harm, in an image",
     "map": "Show where a disk's data lies",
+    "measure": "Tell how long the file of a converted disk will be",
     "probe": "Tell an image's format by its first bytes",
     "rebase": "Put an image over another backing file",
     "repair": "Repair an image, or take a repair back",
@@ -51,7 +52,7 @@ GROUPS = {
 """Verbs that have verbs of their own, and what each of these does."""
 _OURS = {"compact", "completions", "crash", "io", "lint", "probe", "repair", "stream"}
 """Verbs that qemu-img does not have."""
-_ABSENT = ("amend", "bitmap", "measure", "snapshot")
+_ABSENT = ("amend", "bitmap", "snapshot")
 """Verbs of qemu-img's that libqed does not have."""
 
 COMPLETE_VARIABLE = "_QED_COMPLETE"
