@@ -158,7 +158,7 @@ impl<'a> DiskFeed<'a> {
         let start = extent.offset;
         let mut end = start + extent.length;
         let cluster_end = (start - start % keep.granule).saturating_add(keep.granule).min(size);
-        if start % keep.granule != 0 {
+        if !start.is_multiple_of(keep.granule) {
             return Ok((cluster_end.min(end), Kind::Data));
         }
         while end < cluster_end {
