@@ -49,6 +49,11 @@ def _chain(chance: random.Random, folder: Path, qemu_img: Command, qemu_io: Comm
     return layer
 
 
+def _write(image: qed.Image, changes: list[Change]) -> None:
+    for change in changes:
+        change.apply(image)
+
+
 def _compact(image: qed.Image, _: Path) -> None:
     image.compact(batch="256k")
 
@@ -81,7 +86,7 @@ def test_the_guest_and_qemu_read_what_they_read_before(
     files = {name: (tmp_path / name).read_bytes() for name in ("root.raw", "lower.qed")}
     beside = [_change(chance, len(top.content)) for _ in range(40)]
     with qed.open(top.path, "r+", backing_policy="follow") as image:
-        writer = threading.Thread(target=lambda: [change.apply(image) for change in beside])
+        writer = threading.Thread(target=_write, args=(image, beside))
         writer.start()
         operation(image, tmp_path)
         writer.join()
