@@ -3,8 +3,8 @@
 //! Nobody else can see the file until it is renamed, so what a crash would leave of it matters to
 //! nobody; one sync at the end makes all of it stable. Over a backing file every byte of the feed
 //! is written: what the backing file holds is not asked, and it is not opened. A feed that leaves
-//! out what the image keeps in its backing file leaves out whole clusters. A stream that does not say
-//! how long it is fills the largest disk there can be, which is cut to size at the end.
+//! out what the image keeps in its backing file leaves out whole clusters. A stream that does not
+//! say how long it is fills the largest disk there can be, which is cut to size at the end.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
