@@ -966,8 +966,8 @@ int qed_probe_fd(int fd);
  * target's, "source_format" and "source_cache" the source's ("qed" and "writeback"); "offset" and
  * "length" cut a part out of the source; runs of "sparse_size" zeroes (4096) take no space, with 0
  * every byte is written; "workers" (8) is how many threads read and write, "in_order" (on) whether
- * they write in ascending order; with "salvage" what cannot be read becomes zeroes. Where "backing"
- * is a layer of the source's chain (and "offset" 0), only what lies above it is copied.
+ * they write in ascending order; with "salvage" what cannot be read becomes zeroes. Where
+ * "backing" is a layer of the source's chain (and "offset" 0), only what lies above it is copied.
  *
  * Ownership: options may be NULL and is not kept; progress may be NULL, user_data is passed on
  * untouched. Threads: any; the library starts threads of its own for the time of the call.
