@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use qed_core::crash::log::{Leniency, LoadOptions, digest_of, load, save};
-use qed_core::crash::workload::PatternSource;
-use qed_core::crash::{Medium, Recording, Study, Writer};
+use qed_core::crash::workload::Under;
+use qed_core::crash::{Lower, Medium, Recording, Study, Writer};
 use qed_core::source::Source;
 use qed_core::storage::Event;
 use qed_core::{Disk, Format, ImageSettings, OpenOptions, Result};
@@ -24,13 +24,14 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub(crate) struct Below {
     source: Option<Arc<dyn Source>>,
+    lower: Option<Lower>,
     place: Option<Place>,
 }
 
 #[derive(Clone)]
 enum Place {
     File(PathBuf, Format),
-    Pattern(u64),
+    Made(Under),
 }
 
 impl Below {
@@ -41,13 +42,14 @@ impl Below {
         options.image.read_only = true;
         options.image.background = false;
         let source: Arc<dyn Source> = Arc::new(Disk::open(path, &options)?);
-        Ok(Self { source: Some(source), place: Some(Place::File(path.to_path_buf(), format)) })
+        let place = Some(Place::File(path.to_path_buf(), format));
+        Ok(Self { source: Some(source), lower: None, place })
     }
 
     /// What generated workloads have below them.
-    pub(crate) fn pattern(size: u64) -> Self {
-        let source: Arc<dyn Source> = Arc::new(PatternSource::new(size));
-        Self { source: Some(source), place: Some(Place::Pattern(size)) }
+    pub(crate) fn made(under: Under) -> Self {
+        let (source, lower) = (Some(under.source()), under.lower());
+        Self { source, lower, place: Some(Place::Made(under)) }
     }
 }
 
@@ -64,6 +66,7 @@ pub(crate) struct CrashLog {
 impl CrashLog {
     pub(crate) fn new(mut recording: Recording, below: Below) -> Self {
         recording.backing.clone_from(&below.source);
+        recording.lower.clone_from(&below.lower);
         let digest = digest_of(&recording.log);
         Self { recording, below, digest, study: Mutex::new(None) }
     }
@@ -79,6 +82,9 @@ impl CrashLog {
     }
 }
 
+/// The files below a workload's image: the bytes of the upper one, of the lower one, of a cluster.
+type Made = (u64, Option<u64>, u64);
+
 /// What a log's bytes do not say: how they are read, and what the image stands on.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -87,7 +93,7 @@ struct Facts {
     lenient: bool,
     sector_size: Option<u32>,
     workload: Vec<(String, u64)>,
-    backing: Option<(Option<PathBuf>, Option<String>, u64)>,
+    backing: Option<(Option<PathBuf>, Option<String>, Made)>,
     foreign: bool,
 }
 
@@ -112,7 +118,9 @@ impl CrashLog {
         detached(py, || {
             let below = match &facts.backing {
                 None => Below::default(),
-                Some((None, _, size)) => Below::pattern(*size),
+                Some((None, _, (size, lower, cluster))) => {
+                    Below::made(Under { size: *size, lower: *lower, cluster: *cluster })
+                }
                 Some((Some(path), _, _)) => Below::file(path, below_format, &open)?,
             };
             let mut recording = facts.read(content, base.as_deref())?;
@@ -152,12 +160,12 @@ impl CrashLog {
         self.recording.log.limits.atomic_unit
     }
 
-    /// The file below the image: its path and format; or the size of a workload's.
+    /// The file below the image: its path and format; or what a workload's are made of.
     #[getter]
-    fn backing(&self) -> Option<(Option<&Path>, Option<&'static str>, u64)> {
+    fn backing(&self) -> Option<(Option<&Path>, Option<&'static str>, Made)> {
         self.below.place.as_ref().map(|place| match place {
-            Place::File(path, format) => (Some(path.as_path()), Some(format.name()), 0),
-            Place::Pattern(size) => (None, None, *size),
+            Place::File(path, format) => (Some(path.as_path()), Some(format.name()), (0, None, 0)),
+            Place::Made(Under { size, lower, cluster }) => (None, None, (*size, *lower, *cluster)),
         })
     }
 

@@ -1,7 +1,8 @@
 //! What lies under unallocated clusters: nothing, a hole, or data of the backing file.
 
 use crate::error::Result;
-use crate::source::Source;
+use crate::meta::backing::ToCome;
+use crate::source::{Extent, Source};
 
 /// The backing file as a plan sees it; remembers the last run it was told of.
 #[derive(Debug)]
@@ -10,16 +11,18 @@ pub(crate) struct Base<'a> {
     known: (u64, u64, bool),
     /// The backing file is not asked.
     unasked: bool,
+    /// Zeroes of the layers above this one are taken for data: they are not there for long.
+    to_come: Option<ToCome>,
 }
 
 impl<'a> Base<'a> {
-    pub(crate) fn new(backing: Option<&'a dyn Source>) -> Self {
-        Self { backing, known: (0, 0, false), unasked: false }
+    pub(crate) fn new(backing: Option<&'a dyn Source>, to_come: Option<ToCome>) -> Self {
+        Self { backing, known: (0, 0, false), unasked: false, to_come }
     }
 
     /// The same, but what would have to be asked for is taken for data.
-    pub(crate) fn unasked(backing: Option<&'a dyn Source>) -> Self {
-        Self { unasked: true, ..Self::new(backing) }
+    pub(crate) fn unasked(self) -> Self {
+        Self { unasked: true, ..self }
     }
 
     /// Whether guest bytes `start..end` surely read as zeroes. `cheaply` forbids asking the backing
@@ -38,7 +41,8 @@ impl<'a> Base<'a> {
                     return Ok(false);
                 }
                 let extent = backing.extent(at, backing.size() - at)?;
-                self.known = (at, at + extent.length, extent.reads_zero());
+                let zero = extent.reads_zero() && !self.hides(&extent);
+                self.known = (at, at + extent.length, zero);
                 continue;
             }
             if !zero {
@@ -47,5 +51,11 @@ impl<'a> Base<'a> {
             at = to;
         }
         Ok(true)
+    }
+
+    /// Whether a run may hide what a layer below it has, which is to be seen.
+    fn hides(&self, extent: &Extent) -> bool {
+        let above = |to_come: ToCome| extent.depth < to_come.depth && extent.offset < to_come.size;
+        self.to_come.is_some_and(above)
     }
 }

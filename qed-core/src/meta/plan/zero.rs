@@ -4,7 +4,6 @@ use crate::addr::GuestCluster;
 use crate::error::Result;
 use crate::format::L2Entry;
 use crate::meta::Meta;
-use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, Claimed};
 use crate::meta::plan::few::Few;
 use crate::meta::plan::grace::Request;
@@ -70,7 +69,7 @@ impl Meta {
             let segments = Few::new();
             return Ok(ZeroPlan { clusters: 0, segments, _claimed: None, _request: request });
         }
-        let mut base = Base::new(self.backing());
+        let mut base = self.base();
         if allocated != Allocated::Hide && self.slice(first)?.is_none() {
             let span = self.geometry.table_entries();
             let empty = count.min(span - self.geometry.l2_index(first));
