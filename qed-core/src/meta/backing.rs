@@ -3,11 +3,12 @@
 //! A source that was replaced stays where it is until the image is closed: a request that still
 //! reads through it finds the same bytes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::Meta;
 use crate::source::Source;
+use crate::sync::OnceLock;
 
 /// The backing source, and those that came after it.
 #[derive(Debug)]
