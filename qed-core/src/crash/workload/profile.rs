@@ -52,8 +52,8 @@ pub const QUICK: [&str; 42] = [
     "punch=0 | write 0+16384; flush; queued {write 0+4096, discard 4096+4096, flush, \
      write 16384+512, write 24576+512}; write 20992+512; flush",
     // C4: entries of forced writes that go ahead of their data, and those that must not.
-    "| write 0+4096; flush; queued {write 4096+4096 fua, write 8704+512, write 12288+512 fua, flush}; \
-     write 8192+512; flush",
+    "| write 0+4096; flush; queued {write 4096+4096 fua, write 8704+512, flush, \
+     write 12288+512 fua}; write 8192+512; flush",
     "punch=0 | write 0+8192; flush; discard 0+4096; flush; queued {write 8192+4096 fua, flush}; \
      flush",
     // C12, C18: dangling entries that another writer left, announced.

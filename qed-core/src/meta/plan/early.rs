@@ -1,15 +1,15 @@
-//! Entries that are published while the data below them is still being moved, so that a forced write
-//! has both on their way to the disk at once, and then one sync.
+//! Entries that are published while the data below them is still being moved, so that a forced
+//! write has both on their way to the disk at once, and then one sync.
 //!
 //! ```text
 //! begin --> data is handed to the kernel --------------------> landed --> end --> flush
 //!              \--> entries published --> their image written --/
 //! ```
 //!
-//! Only entries that are unordered in any case (C4): the disk may hold them before their data, after
-//! it or without it. The claims are held until the data has landed, and so is the place among the
-//! epochs (C9). What has been published is not taken back: where the data fails, the clusters stay,
-//! with as much of it as got there over the zeroes that the guest read before.
+//! Only entries that are unordered in any case (C4): the disk may hold them before their data,
+//! after it or without it. The claims are held until the data has landed, and so is the place among
+//! the epochs (C9). What has been published is not taken back: where the data fails, the clusters
+//! stay, with as much of it as got there over the zeroes that the guest read before.
 
 use std::mem::take;
 use std::sync::Arc;

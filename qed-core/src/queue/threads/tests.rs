@@ -1,7 +1,8 @@
 //! Who makes a call: the owner that waits for it alone, or a thread. Method: an engine of its own,
 //! whose pool is looked into, over a storage that holds calls and says who makes them.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // clippy knows tests by their attribute, not their helpers
+// Helpers that fail are tests that fail.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
 use crate::error::ErrorKind;

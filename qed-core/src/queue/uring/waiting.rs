@@ -1,5 +1,5 @@
-//! The owner waits: for the kernel, which is handed what has been prepared by the same call, for the
-//! pool, or for itself, where nobody else has something to do.
+//! The owner waits: for the kernel, which is handed what has been prepared by the same call, for
+//! the pool, or for itself, where nobody else has something to do.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -45,8 +45,8 @@ impl Uring {
         }
     }
 
-    /// Does what the owner would only wait for, to be called before it waits without a deadline: the
-    /// one job that is pending, which is answered then, or a part of the one forced write.
+    /// Does what the owner would only wait for, to be called before it waits without a deadline:
+    /// the one job that is pending, which is answered then, or a part of the one forced write.
     pub(super) fn work(&mut self) -> Option<Completion> {
         if self.held.is_empty() {
             self.publish_early();
