@@ -7,12 +7,13 @@
 //! names the lower one: what they hide, the next session sees. So they are no reason to leave a
 //! cluster unallocated that is to read as zeroes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::Meta;
 use crate::meta::plan::base::Base;
 use crate::source::Source;
+use crate::sync::OnceLock;
 
 /// The layer that is to be, or is already, named as the backing file of the next session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

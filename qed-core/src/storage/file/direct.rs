@@ -13,12 +13,11 @@ use super::transfer::{Gather, read_all, scatter, write_all};
 use crate::storage::aligned::AlignedBuffer;
 use crate::storage::span::{to_usize, total_mut};
 use crate::storage::{Storage, sys};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{Mutex, OnceLock, Rank};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
 
 /// What direct I/O needs beside the file.
 #[derive(Debug)]
