@@ -110,7 +110,7 @@ impl Meta {
         let slice = self.slice_to_change(first)?;
         let clusters = (first.get()..=last.get()).map(Claim::Cluster);
         plan.claimed = Some(self.claims.take(clusters));
-        plan.map(offset, &slice, &mut Base::new(self.backing()))?;
+        plan.map(offset, &slice, &mut Base::new(self.below()))?;
         plan.slice = Some(slice);
         Ok(plan)
     }
