@@ -197,8 +197,12 @@ impl Maker {
             steps.push(Step::write(self.span, S));
         }
         steps.extend(self.some(3, 5, |maker| match maker.random.below(8) {
-            0..5 => Step::Queued(maker.some(2, 4, |maker| match maker.random.below(6) {
+            0..5 => Step::Queued(maker.some(2, 4, |maker| match maker.random.below(8) {
                 0 => Call::Flush,
+                1..3 => {
+                    let (offset, length) = maker.range();
+                    Call::write_forced(offset, length)
+                }
                 _ => maker.change(),
             })),
             5 => Step::Kill,

@@ -10,8 +10,9 @@ use crate::chain::OpenOptions;
 use crate::image::CacheMode;
 use crate::ops::{CreateOptions, create};
 use crate::queue::buffers::Buffers;
-use crate::source::Format;
+use crate::source::{ExtentKind, Format};
 use crate::storage::AlignedBuffer;
+use std::time::Duration;
 
 const CLUSTER: u64 = 4096;
 
@@ -182,10 +183,72 @@ fn forced_writes_in_place_are_made_stable_by_the_ring() {
     let Some(mut engine) = engine(&disk) else { return };
     assert_eq!(run(&mut engine, vec![write(0), write(CLUSTER)]).0, 2);
     assert_eq!(engine.shared.pool.threads(), 0);
-    // Into a new cluster: the data by the ring, the flush by the pool.
+    // Into a new cluster: the data by the ring, the flush by the owner that waits.
     assert_eq!(run(&mut engine, vec![write(100 * CLUSTER)]).0, 1);
-    assert_eq!(engine.shared.pool.threads(), 1);
+    assert_eq!(engine.shared.pool.threads(), 0);
+    // By the pool, where several are pending, or the owner has set a deadline.
+    assert_eq!(run(&mut engine, vec![write(102 * CLUSTER), write(104 * CLUSTER)]).0, 2);
+    assert!(engine.shared.pool.threads() > 0);
+    let mut requests = vec![write(106 * CLUSTER)];
+    engine.start(&mut requests);
+    let (mut completions, soon) = (Vec::new(), Duration::from_secs(100));
+    let deadline = Instant::now() + soon;
+    assert_eq!(engine.reap(&mut completions, 1, 1, Some(deadline)).unwrap(), 1);
     assert_eq!(engine.shared.table.lock().outside, 0);
+}
+
+#[test]
+fn an_owner_that_waits_for_one_call_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(&folder, Format::Qed, CacheMode::None);
+    let Some(mut engine) = engine(&disk) else { return };
+    let calls = [
+        request(Operation::Flush, Flags::NONE, Buffers::none()),
+        request(Operation::Discard { offset: 0, length: CLUSTER }, Flags::NONE, Buffers::none()),
+        request(Operation::Zeroes { offset: 0, length: CLUSTER }, Flags::NONE, Buffers::none()),
+        request(Operation::Read { offset: 1 }, Flags::NONE, vec![0; 4097].into()),
+        request(Operation::Write { offset: 1 }, Flags::NONE, vec![0; 4097].into()),
+    ];
+    for call in calls {
+        engine.start(&mut vec![call]);
+        let mut completions = Vec::new();
+        assert_eq!(engine.reap(&mut completions, 1, 1, None).unwrap(), 1);
+        assert!(completions.remove(0).result.is_ok());
+    }
+    assert_eq!(engine.shared.pool.threads(), 0);
+    // Not with a request in the ring: who waits for any of them gets the first.
+    let read = request(Operation::Read { offset: 0 }, Flags::NONE, aligned(4096));
+    let flush = request(Operation::Flush, Flags::NONE, Buffers::none());
+    engine.start(&mut vec![read, flush]);
+    assert!(engine.work().is_none());
+    assert_eq!(engine.reap(&mut Vec::new(), 2, 2, None).unwrap(), 2);
+    assert_eq!(engine.shared.pool.threads(), 1);
+}
+
+#[test]
+fn entries_of_a_forced_write_are_published_while_its_data_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(&folder, Format::Qed, CacheMode::None);
+    let Some(mut engine) = engine(&disk) else { return };
+    let is_mapped = |cluster| {
+        let extent = disk.extents(cluster * CLUSTER, CLUSTER).unwrap().next().unwrap().unwrap();
+        matches!(extent.kind, ExtentKind::Data { .. })
+    };
+    for (cluster, flags, early) in [(100, Flags::FUA, true), (102, Flags::NONE, false)] {
+        let offset = cluster * CLUSTER;
+        let mut data = AlignedBuffer::new(4096);
+        data.fill(7);
+        engine.start(&mut vec![request(Operation::Write { offset }, flags, data.into())]);
+        assert!(!is_mapped(cluster));
+        assert!(engine.work().is_none(), "it is answered when its data has landed");
+        assert_eq!(engine.shared.table.lock().flights.count(), 1);
+        assert_eq!(is_mapped(cluster), early);
+        assert_eq!(engine.reap(&mut Vec::new(), 1, 1, None).unwrap(), 1);
+        let mut content = [0; 4096];
+        disk.pread(&mut content, offset).unwrap();
+        assert_eq!(content, [7; 4096]);
+    }
+    assert_eq!(engine.shared.pool.threads(), 0);
 }
 
 #[test]
