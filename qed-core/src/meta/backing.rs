@@ -4,11 +4,12 @@
 //! reads through it finds the same bytes. Where a source reads as zeroes is remembered as plans ask
 //! for it, so that most need not ask.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::Meta;
 use crate::source::{Known, Source};
+use crate::sync::OnceLock;
 
 /// The backing source, and those that came after it.
 #[derive(Debug)]

@@ -12,11 +12,11 @@ use super::gate::Gate;
 use super::transfer::{Gather, read_all, scatter, write_all};
 use crate::storage::span::{to_usize, total_mut};
 use crate::storage::{Spare, Storage, sys};
+use crate::sync::OnceLock;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
 
 /// What direct I/O needs beside the file.
 #[derive(Debug)]
