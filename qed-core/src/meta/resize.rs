@@ -15,6 +15,7 @@ use crate::addr::GuestCluster;
 use crate::error::{Error, Result};
 use crate::format::L2Entry;
 use crate::meta::Meta;
+use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, Claimed};
 use crate::meta::plan::grace::Request;
 use crate::meta::plan::lookup::entry_of;
@@ -89,7 +90,7 @@ impl<'a> Resizing<'a> {
     /// # Errors
     /// The backing file could not tell.
     pub(crate) fn base_reads_zero(&self, start: u64, end: u64) -> Result<bool> {
-        self.meta.base().reads_zero(start, end, false)
+        Base::new(self.meta.below()).reads_zero(start, end, false)
     }
 
     /// Plans a write that may lie past the end of the disk, in a cluster that is partly on it.

@@ -126,12 +126,14 @@ pub enum Rule {
     NewSpaceIsNotNamed,
     /// C4: only unordered entries are published before their data has been written.
     EarlyIsUnordered,
+    /// C4: what lies below reads as zeroes over the whole cluster.
+    HolesCoverClusters,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -192,6 +194,7 @@ impl Rule {
         Self::ClaimedTablesStay,
         Self::NewSpaceIsNotNamed,
         Self::EarlyIsUnordered,
+        Self::HolesCoverClusters,
     ];
 }
 

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use qed_core::crash::log::{Leniency, LoadOptions, digest_of, load, save};
 use qed_core::crash::workload::Under;
-use qed_core::crash::{Lower, Medium, Recording, Study, Writer};
+use qed_core::crash::{Lower, Medium, Recording, Study, Workload, Writer};
 use qed_core::source::Source;
 use qed_core::storage::Event;
 use qed_core::{Disk, Format, ImageSettings, OpenOptions, Result};
@@ -51,6 +51,11 @@ impl Below {
         let (source, lower) = (Some(under.source()), under.lower());
         Self { source, lower, place: Some(Place::Made(under)) }
     }
+
+    /// The same by its words in a workload's line.
+    fn of_words(words: &str) -> Result<Self> {
+        Ok(words.parse::<Workload>()?.under().map_or_else(Self::default, Self::made))
+    }
 }
 
 /// A recorded run.
@@ -82,9 +87,6 @@ impl CrashLog {
     }
 }
 
-/// The files below a workload's image: the bytes of the upper one, of the lower one, of a cluster.
-type Made = (u64, Option<u64>, u64);
-
 /// What a log's bytes do not say: how they are read, and what the image stands on.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -93,7 +95,7 @@ struct Facts {
     lenient: bool,
     sector_size: Option<u32>,
     workload: Vec<(String, u64)>,
-    backing: Option<(Option<PathBuf>, Option<String>, Made)>,
+    backing: Option<(Option<PathBuf>, String)>,
     foreign: bool,
 }
 
@@ -110,18 +112,15 @@ impl CrashLog {
     ) -> PyResult<Self> {
         let format = options::format(py, facts.format.clone())?;
         let open = options::open(py, Some(options))?;
-        let said = |said: &Option<String>| {
-            said.clone().map_or(Ok(Format::Raw), |word| options::format(py, word))
+        let below_format = match &facts.backing {
+            Some((Some(_), word)) => options::format(py, word.clone())?,
+            _ => Format::Raw,
         };
-        let below_format =
-            facts.backing.as_ref().map_or(Ok(Format::Raw), |(_, word, _)| said(word))?;
         detached(py, || {
             let below = match &facts.backing {
                 None => Below::default(),
-                Some((None, _, (size, lower, cluster))) => {
-                    Below::made(Under { size: *size, lower: *lower, cluster: *cluster })
-                }
-                Some((Some(path), _, _)) => Below::file(path, below_format, &open)?,
+                Some((None, words)) => Below::of_words(words)?,
+                Some((Some(path), _)) => Below::file(path, below_format, &open)?,
             };
             let mut recording = facts.read(content, base.as_deref())?;
             recording.format = format;
@@ -160,12 +159,12 @@ impl CrashLog {
         self.recording.log.limits.atomic_unit
     }
 
-    /// The file below the image: its path and format; or what a workload's are made of.
+    /// The file below the image: its path and format; or the words of a workload's line for it.
     #[getter]
-    fn backing(&self) -> Option<(Option<&Path>, Option<&'static str>, Made)> {
+    fn backing(&self) -> Option<(Option<&Path>, String)> {
         self.below.place.as_ref().map(|place| match place {
-            Place::File(path, format) => (Some(path.as_path()), Some(format.name()), (0, None, 0)),
-            Place::Made(Under { size, lower, cluster }) => (None, None, (*size, *lower, *cluster)),
+            Place::File(path, format) => (Some(path.as_path()), format.name().to_owned()),
+            Place::Made(under) => (None, format!("cluster={} {under}", under.cluster)),
         })
     }
 

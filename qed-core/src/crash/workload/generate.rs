@@ -66,6 +66,8 @@ pub fn generate(shape: Shape, seed: u64) -> Workload {
     let mut workload = image(&mut random);
     if shape == Shape::Streaming {
         workload = below(workload, &mut random);
+    } else if seed % 2 == 1 {
+        workload = with_hole(workload);
     }
     let Workload { cluster, table, size, .. } = workload;
     let mut maker = Maker { cluster, span: cluster * table / 8 * cluster, size, random };
@@ -107,6 +109,16 @@ fn image(random: &mut Random) -> Workload {
         workload = workload.without_punch();
     }
     workload
+}
+
+/// The same, with some whole clusters of its backing file, if it has one, and a part of one more
+/// in a hole.
+fn with_hole(workload: Workload) -> Workload {
+    if workload.backing.is_none() {
+        return workload;
+    }
+    let cluster = workload.cluster;
+    workload.over(6 * cluster + 5 * S).with_hole(cluster + 3 * S..5 * cluster)
 }
 
 pub(super) struct Maker {

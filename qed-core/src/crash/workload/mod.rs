@@ -37,6 +37,7 @@ use super::states::Plan;
 use crate::error::Result;
 use crate::image::ImageSettings;
 use crate::source::Source;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// An image and what is done to it.
@@ -52,8 +53,8 @@ pub struct Workload {
     pub unit: u64,
     /// Whether the disk can punch holes.
     pub punches: bool,
-    /// Bytes of the backing file, where there is one.
-    pub backing: Option<u64>,
+    /// The backing file, where there is one.
+    pub backing: Option<PatternSource>,
     /// Bytes of the file below that one, where there is one: then each has a part of the data.
     pub lower: Option<u64>,
     /// Whether the image keeps what it reads from below.
@@ -91,7 +92,13 @@ impl Workload {
     /// The same over a backing file of `backing` bytes of data.
     #[must_use]
     pub fn over(self, backing: u64) -> Self {
-        Self { backing: Some(backing), ..self }
+        Self { backing: Some(PatternSource::new(backing)), ..self }
+    }
+
+    /// The same over a backing file that reads as zeroes in `hole`.
+    #[must_use]
+    pub fn with_hole(self, hole: Range<u64>) -> Self {
+        Self { backing: self.backing.map(|backing| backing.with_hole(hole)), ..self }
     }
 
     /// The same on a disk that writes 4096 bytes as a whole.
@@ -125,7 +132,7 @@ impl Workload {
     #[must_use]
     pub fn under(&self) -> Option<Under> {
         let Self { lower, cluster, .. } = *self;
-        self.backing.map(|size| Under { size, lower, cluster })
+        self.backing.clone().map(|upper| Under { upper, lower, cluster })
     }
 
     /// What lies below the image.

@@ -11,10 +11,8 @@ impl fmt::Display for Workload {
         let Self { cluster, table, size, unit, punches, steps, .. } = self;
         let punch = u8::from(*punches);
         write!(f, "cluster={cluster} table={table} size={size} unit={unit} punch={punch}")?;
-        for (name, bytes) in [("backing", self.backing), ("lower", self.lower)] {
-            if let Some(bytes) = bytes {
-                write!(f, " {name}={bytes}")?;
-            }
+        if let Some(under) = self.under() {
+            write!(f, " {under}")?;
         }
         if self.copy_on_read {
             f.write_str(" copy_on_read=1")?;
@@ -37,10 +35,15 @@ impl FromStr for Workload {
         for word in head.split_whitespace() {
             let wrong = || Error::invalid(format!("{word:?} makes no sense in a workload"));
             let (name, value) = word.split_once('=').ok_or_else(wrong)?;
-            if name == "put" {
-                let (offset, word) = value.split_once(':').ok_or_else(wrong)?;
+            if name == "put" || name == "hole" {
+                let (first, second) = value.split_once(':').ok_or_else(wrong)?;
                 let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
-                workload.words.push((number(offset)?, number(word)?));
+                let (first, second) = (number(first)?, number(second)?);
+                match name {
+                    "hole" if workload.backing.is_none() => return Err(wrong()),
+                    "hole" => workload = workload.with_hole(first..second),
+                    _ => workload.words.push((first, second)),
+                }
                 continue;
             }
             let value: u64 = value.parse().map_err(|_| wrong())?;
@@ -51,7 +54,7 @@ impl FromStr for Workload {
                 "size" => workload.size = value,
                 "unit" => workload.unit = value,
                 "punch" => workload.punches = value != 0,
-                "backing" => workload.backing = Some(value),
+                "backing" => workload = workload.over(value),
                 "lower" => workload.lower = Some(value),
                 "copy_on_read" => workload.copy_on_read = value != 0,
                 _ => return Err(wrong()),
@@ -91,7 +94,7 @@ mod tests {
     fn workloads_are_printed_and_parsed_back() {
         // Goal: a line is a whole workload. Method: every kind of step there and back.
         let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 \
-                    lower=131072 copy_on_read=1 length=204800 put=16:7 | \
+                    hole=512:8192 lower=131072 copy_on_read=1 length=204800 put=16:7 | \
                     write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; \
                     deny [punch ever]; \
                     shorten 512 [write metadata=0]; \
@@ -104,6 +107,8 @@ mod tests {
         for text in [
             "cluster=1 | ",
             "cluster=4096 often",
+            "hole=0:512 |",
+            "backing=4096 hole=512 |",
             "size=100",
             "unit=1024",
             "| killed 1=2",

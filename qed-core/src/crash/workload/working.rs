@@ -14,7 +14,12 @@ pub(super) fn below(workload: Workload, random: &mut Random) -> Workload {
     };
     let backing = clusters(random);
     let lower = random.once_in(2).then(|| clusters(random));
-    Workload { lower, copy_on_read: random.once_in(3), ..workload.over(backing) }
+    let cluster = workload.cluster;
+    let mut workload = workload.over(backing);
+    if random.once_in(3) {
+        workload = workload.with_hole(cluster + 3 * S..3 * cluster);
+    }
+    Workload { lower, copy_on_read: random.once_in(3), ..workload }
 }
 
 impl Maker {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::addr::FileCluster;
 use crate::error::Result;
 use crate::meta::Meta;
+use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, ClaimTicket, Claimed};
 use crate::meta::plan::few::Few;
 use crate::meta::plan::grace::{Request, RequestTicket};
@@ -94,7 +95,7 @@ impl Meta {
         if plan.claimed.is_none() {
             return Ok(None);
         }
-        plan.map(offset, &slice, &mut self.base().unasked())?;
+        plan.map(offset, &slice, &mut Base::unasked(self.below()))?;
         plan.slice = Some(slice);
         let copies = |fill: Option<Fill>| fill.is_some_and(|fill| fill.from_backing);
         let ready = !plan.segments.iter().any(|part| copies(part.head) || copies(part.tail));

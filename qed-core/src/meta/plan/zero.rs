@@ -4,6 +4,7 @@ use crate::addr::GuestCluster;
 use crate::error::Result;
 use crate::format::L2Entry;
 use crate::meta::Meta;
+use crate::meta::plan::base::Base;
 use crate::meta::plan::claims::{Claim, Claimed};
 use crate::meta::plan::few::Few;
 use crate::meta::plan::grace::Request;
@@ -69,7 +70,7 @@ impl Meta {
             let segments = Few::new();
             return Ok(ZeroPlan { clusters: 0, segments, _claimed: None, _request: request });
         }
-        let mut base = self.base();
+        let mut base = Base::new(self.below());
         if allocated != Allocated::Hide && self.slice(first)?.is_none() {
             let span = self.geometry.table_entries();
             let empty = count.min(span - self.geometry.l2_index(first));

@@ -58,8 +58,7 @@ class Log:
         of a log in libqed's form. `options` say how the image is opened after a crash, `format`
         what it is: "qed" unless it is given.
         """
-        nothing = (0, None, 0)
-        known = (os.fsdecode(backing), backing_format, nothing) if backing is not None else None
+        known = (os.fsdecode(backing), backing_format) if backing is not None else None
         facts = {
             "format": options.get("format", "qed"),
             "lenient": lenient,
