@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::meta::rules::Rule;
 use crate::meta::{Meta, Trust};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use crate::sync::thread;
+use crate::sync::nap;
 
 /// How long a mover waits before it looks again.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -108,6 +108,6 @@ impl<'a> Mover<'a> {
 
     /// Waits a little for what requests in flight hold up.
     pub(crate) fn pause(&self) {
-        thread::sleep(PAUSE);
+        nap(PAUSE);
     }
 }
