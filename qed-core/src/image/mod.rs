@@ -69,10 +69,7 @@ impl Image {
         if !settings.read_only {
             read_header(&*storage)?.check_writable()?;
         }
-        if settings.copy_on_read && settings.read_only {
-            let text = "copy_on_read writes what is read: it needs an image open for writing";
-            return Err(Error::invalid(text));
-        }
+        settings.check()?;
         let meta = Meta::open(storage, backing, settings.for_meta())?;
         let backing_info = Mutex::new(Rank::Header, backing_info);
         Ok(Self { meta, settings, backing_info, path: None, closed: false })

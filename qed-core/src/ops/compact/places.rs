@@ -158,6 +158,7 @@ impl<'a> Places<'a> {
         let Some(run) = self.mover.take(at, count) else { return Ok(false) };
         let moved = self.mover.move_table(index, run)?;
         self.tables_moved += u64::from(moved);
+        self.stint.note_moved();
         Ok(moved)
     }
 
@@ -175,6 +176,7 @@ impl<'a> Places<'a> {
         let plan = self.mover.plan(taken)?;
         missing += plan.skipped;
         self.clusters_moved += self.image.carry_out(plan)?;
+        self.stint.note_moved();
         Ok(missing)
     }
 
