@@ -6,8 +6,9 @@ for how in leaks all; do
         qemu-io -c 'write -q -P 7 0 1M' disk.qed
         table=$(od -An -t u8 -j 65536 -N 8 disk.qed)
         # Past the end of the file, and not where a cluster begins.
-        printf '\0\0\0\0\0\1\0\0' | dd of=disk.qed bs=1 seek=$((table + 8 * 40)) conv=notrunc 2> dd
-        printf '\71\60\0\0\0\0\0\0' | dd of=disk.qed bs=1 seek=$((table + 8 * 50)) conv=notrunc 2> dd
+        to="of=disk.qed bs=1 conv=notrunc"
+        printf '\0\0\0\0\0\1\0\0' | dd $to seek=$((table + 8 * 40)) 2> dd
+        printf '\71\60\0\0\0\0\0\0' | dd $to seek=$((table + 8 * 50)) 2> dd
         qemu-img check disk.qed > before; echo "status $?"
         grep 'errors were found' before
         qemu-img check $print -r $how disk.qed; echo "status $?"
