@@ -9,9 +9,9 @@ use std::path::Path;
 use qed_core::{
     CheckOptions, CommitOptions, CompactOptions, CompareOptions, ConvertOptions, ConvertSource,
     ConvertTarget, CreateOptions, Disk, Flags, Format, MeasureOptions, OpenOptions, Preallocation,
-    Reader, RebaseOptions, Repair, ResizeOptions, Result, SafetyOptions, StreamOptions, add_overlay,
-    check, check_with, commit, compact, compare, convert, create, lint, measure, probe, rebase,
-    safety_check, stream, undo_repair,
+    Reader, RebaseOptions, Repair, ResizeOptions, Result, SafetyOptions, StreamOptions,
+    add_overlay, check, check_with, commit, compact, compare, convert, create, lint, measure,
+    probe, rebase, safety_check, stream, undo_repair,
 };
 
 const MIB: u64 = 1 << 20;

@@ -124,12 +124,16 @@ pub enum Rule {
     ClaimedTablesStay,
     /// C12: a repair takes no new space that a bad entry points to.
     NewSpaceIsNotNamed,
+    /// C4: only unordered entries are published before their data has been written.
+    EarlyIsUnordered,
+    /// C4: what lies below reads as zeroes over the whole cluster.
+    HolesCoverClusters,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 61] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -189,6 +193,8 @@ impl Rule {
         Self::ShrinkWaits,
         Self::ClaimedTablesStay,
         Self::NewSpaceIsNotNamed,
+        Self::EarlyIsUnordered,
+        Self::HolesCoverClusters,
     ];
 }
 

@@ -15,6 +15,7 @@ mod overlay;
 mod pages;
 mod record;
 mod span;
+mod spare;
 #[allow(unsafe_code)]
 mod sys;
 mod undo;
@@ -29,6 +30,7 @@ pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use overlay::Overlay;
 pub use record::{Base, Event, Log, Operation, Recorder, Tape};
+pub(crate) use spare::{Loan, Spare};
 pub use undo::{Undo, restore};
 pub(crate) use zeroing::write_zeroes;
 

@@ -21,12 +21,12 @@
 //! 4. Where all eight are held a set grows by further lines, without a tag: they are found under
 //!    its lock only, and go when nobody holds them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::tables::slice::{Level, SLICE_BYTES, Slice, View};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank};
+use crate::sync::{Apart, Condvar, Mutex, MutexGuard, OnceLock, Rank};
 
 /// Lines of a set that have a tag.
 const WAYS: usize = 8;
