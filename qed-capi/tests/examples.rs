@@ -26,8 +26,8 @@ fn hello_says_hello_once() {
     assert!(output.stdout.is_empty());
 }
 
-/// Goal: every operation on whole images has an example, which works. Method: run it, and let it say
-/// what it found; the second time its files are there.
+/// Goal: every operation on whole images has an example, which works. Method: run it, and let it
+/// say what it found; the second time its files are there.
 #[test]
 fn whole_images_goes_through_every_operation() {
     let Some(example) = Example::compiled("whole_images") else { return };

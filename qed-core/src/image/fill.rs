@@ -99,8 +99,8 @@ impl Image {
         self.meta.room_for_backing()
     }
 
-    /// Makes everything stable, then names another backing file, or none, which is `source`. What is
-    /// read of the disk is the same with either: that is the caller's to know.
+    /// Makes everything stable, then names another backing file, or none, which is `source`. What
+    /// is read of the disk is the same with either: that is the caller's to know.
     ///
     /// # Errors
     /// The name has no room; a write or sync that failed.

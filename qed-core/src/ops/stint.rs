@@ -1,7 +1,7 @@
 //! Long work on an image in use, in stints: where somebody wants the disk at rest the work lets go
-//! of it, and begins anew when the disk runs again. What is done already is found done. A stint that
-//! was called off before it had moved anything is followed by one that first does: so the work comes
-//! to its end beside somebody who brings the disk to rest again and again.
+//! of it, and begins anew when the disk runs again. What is done already is found done. A stint
+//! that was called off before it had moved anything is followed by one that first does: so the work
+//! comes to its end beside somebody who brings the disk to rest again and again.
 
 use super::work::Job;
 use crate::chain::Disk;

@@ -6,8 +6,8 @@
 //!
 //! Invariants: between [`close`](Turnstile::close) and [`open`](Turnstile::open) nobody is inside.
 //! Whoever enters counts itself, then looks at the flag; whoever closes sets the flag, then looks
-//! at the counts: so of the two at least one sees the other. And whoever waits when it opens goes in
-//! before it closes again, however soon that is wanted: so nobody is kept out for ever.
+//! at the counts: so of the two at least one sees the other. And whoever waits when it opens goes
+//! in before it closes again, however soon that is wanted: so nobody is kept out for ever.
 
 use super::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use super::{Condvar, Mutex, Rank, lane_of_thread};

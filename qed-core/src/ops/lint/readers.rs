@@ -222,7 +222,7 @@ fn judge_for_virtualbox(facts: &Facts, found: &mut Findings) {
     }
     if header.backing_is_raw() {
         let text = "the backing file is raw by declaration (NO_PROBE), and has to be: without it \
-                    the file would be probed, and be whatever a guest has made its first bytes say; \
+                    the file would be probed, and be what a guest has made its first bytes say; \
                     convert the backing file to QED, or the image to one without a backing file";
         found.add(LintRule::NoProbe, text);
     }
