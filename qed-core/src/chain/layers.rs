@@ -39,10 +39,11 @@ impl Disk {
         Some(Arc::clone(disk) as Arc<dyn Source>)
     }
 
-    /// Notes that a stream has made the layers before `place` needless: that one is the disk's
-    /// backing file from now on, or none is.
-    pub(crate) fn forget_layers_before(&self, place: Option<usize>) {
-        self.running.load().drop_layers(place.map(|place| place.saturating_sub(1)));
+    /// Notes that a stream has made so many of the layers below needless, from the backing file
+    /// down, or all of them.
+    pub(crate) fn forget_layers(&self, count: Option<u32>) {
+        let count = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        self.running.load().drop_layers(count);
     }
 
     /// Keeps other streams away until what it returns is dropped.

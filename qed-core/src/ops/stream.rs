@@ -17,6 +17,7 @@ use crate::addr::GuestCluster;
 use crate::chain::{Disk, directory_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{BackingInfo, Image};
+use crate::meta::backing::ToCome;
 use crate::meta::plan::fill::Wanted;
 use crate::source::{Format, Source};
 
@@ -33,11 +34,15 @@ pub struct StreamOptions {
 
 /// What is to stay below the overlay.
 #[derive(Clone, Debug)]
-struct Base {
-    /// Its place among the layers of the disk.
-    place: usize,
-    source: Arc<dyn Source>,
-    info: BackingInfo,
+pub(crate) struct StreamBase {
+    /// How many layers below the overlay's own backing file it is.
+    pub(crate) depth: u32,
+    /// Its bytes as a disk.
+    pub(crate) size: u64,
+    /// What the overlay calls it.
+    pub(crate) info: BackingInfo,
+    /// The layer, where it is at hand: the disk lies over it at once.
+    pub(crate) source: Option<Arc<dyn Source>>,
 }
 
 /// Brings what `disk`, a QED image that is open for writing, has from below into its own file, down
@@ -89,17 +94,17 @@ fn stream_once(
     ends: End,
 ) -> Result<()> {
     let base = match &options.base {
-        Some(path) => Some(Base::find(disk, path)?),
+        Some(path) => Some(StreamBase::find(disk, path)?),
         None => None,
     };
-    let place = base.as_ref().map(|base| base.place);
-    if place == Some(1) {
+    let above = base.as_ref().map(|base| base.depth);
+    if above == Some(0) {
         // It is the backing file already.
         return Ok(());
     }
     bring_in(image, base.as_ref(), stint, rate, ends)?;
     if ends == End::Renamed {
-        disk.forget_layers_before(place);
+        disk.forget_layers(above);
     }
     Ok(())
 }
@@ -109,17 +114,38 @@ fn stream_once(
 /// # Errors
 /// As there.
 pub fn stream_image(image: &Image, progress: &mut Progress<'_>) -> Result<()> {
+    stream_by_itself(image, None, progress)
+}
+
+/// As [`stream`], for an image by itself, down to a layer of its chain.
+///
+/// # Errors
+/// As there.
+#[cfg(feature = "crash")]
+pub(crate) fn stream_image_to(
+    image: &Image,
+    base: &StreamBase,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    stream_by_itself(image, Some(base), progress)
+}
+
+fn stream_by_itself(
+    image: &Image,
+    base: Option<&StreamBase>,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
     let job = Job::new(image.size());
     let (alone, rate) = (Stint::alone(&job), Rate::new(None));
     job.run(1, progress, &|| {
-        let done = bring_in(image, None, &alone, &rate, End::Renamed);
+        let done = bring_in(image, base, &alone, &rate, End::Renamed);
         done.map_err(|error| image.named_error(error))
     })
 }
 
 fn bring_in(
     image: &Image,
-    base: Option<&Base>,
+    base: Option<&StreamBase>,
     stint: &Stint<'_>,
     rate: &Rate,
     ends: End,
@@ -144,15 +170,13 @@ fn bring_in(
         );
         return Err(Error::invalid(text));
     }
-    image.lengthen_backing(base.source.size());
+    image.expect_backing(ToCome { depth: base.depth, size: base.size });
     if let Some(below) = image.below() {
         walk(image, &*below, Some(base), stint, rate)?;
     }
     match ends {
         End::Open => Ok(()),
-        End::Renamed => {
-            image.rename_backing_to(Some(base.info.clone()), Some(Arc::clone(&base.source)))
-        }
+        End::Renamed => image.rename_backing_to(Some(base.info.clone()), base.source.clone()),
     }
 }
 
@@ -160,7 +184,7 @@ fn bring_in(
 fn walk(
     image: &Image,
     below: &dyn Source,
-    base: Option<&Base>,
+    base: Option<&StreamBase>,
     stint: &Stint<'_>,
     rate: &Rate,
 ) -> Result<()> {
@@ -185,14 +209,14 @@ fn walk(
 }
 
 /// What is to become of an unallocated cluster, the guest bytes `start..end`.
-fn wanted(below: &dyn Source, base: Option<&Base>, start: u64, end: u64) -> Result<Wanted> {
-    let base_size = base.map_or(0, |base| base.source.size());
+fn wanted(below: &dyn Source, base: Option<&StreamBase>, start: u64, end: u64) -> Result<Wanted> {
+    let base_size = base.map_or(0, |base| base.size);
     let (mut at, end) = (start, end.min(below.size()));
     // Zeroes above the base that would no longer hide it, and what of it there is to hide or see.
     let (mut hides, mut sees) = (false, false);
     while at < end {
         let extent = below.extent(at, end - at)?;
-        let of_base = base.is_some_and(|base| extent.depth as usize + 1 >= base.place);
+        let of_base = base.is_some_and(|base| extent.depth >= base.depth);
         match (of_base, extent.reads_zero()) {
             (false, false) => return Ok(Wanted::Copy),
             (false, true) => hides |= at < base_size,
@@ -207,7 +231,7 @@ fn wanted(below: &dyn Source, base: Option<&Base>, start: u64, end: u64) -> Resu
     })
 }
 
-impl Base {
+impl StreamBase {
     /// The layer of the chain that is the file at `path`.
     fn find(disk: &Disk, path: &Path) -> Result<Self> {
         let layers = disk.layers();
@@ -223,7 +247,8 @@ impl Base {
         let name = name_from(disk.path().as_deref(), known.unwrap_or(path))?;
         let format = (layer.format == Format::Raw).then_some(Format::Raw);
         let info = BackingInfo { name: name.as_os_str().as_bytes().to_vec(), format };
-        Ok(Self { place, source, info })
+        let depth = u32::try_from(place - 1).unwrap_or(u32::MAX);
+        Ok(Self { depth, size: source.size(), info, source: Some(source) })
     }
 }
 
