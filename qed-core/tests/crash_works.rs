@@ -51,6 +51,29 @@ const STREAM: [&str; 6] = [
      during [sync] {write 512+512, discard 8192+4096} stream; compact 4096; write 512+512; flush",
 ];
 
+/// Runs of resizing: tables that go with the end of the disk, space for what it grows by.
+const RESIZE: [&str; 10] = [
+    "size=2105344 | write 2097152+4096; write 0+512; flush; resize 2093056; write 4096+4096; \
+     resize 2105344; write 2101248+512; flush",
+    "size=2105344 backing=2105344 | write 2097152+4096; flush; resize 2093056; \
+     resize 2105344; write 2101248+512; flush",
+    "punch=0 size=2105344 | write 2097152+4096; write 0+512; flush; \
+     during [sync nth=2] {write 4096+4096, write 512+512} resize 2093056; write 8192+8192; flush",
+    "size=2105344 backing=2101248 | discard 2097152+8192; flush; resize 4096; kill; \
+     resize 8192; write 4096+512; flush",
+    "size=2093056 | write 0+512; flush; resize 2105344 metadata; write 2097664+512; flush",
+    "size=2093056 backing=2105344 | write 0+512; flush; \
+     during [sync] {write 512+512, write 4096+4096} resize 2105344 metadata; write 2097664+512; \
+     flush",
+    "size=2093056 | write 0+512; flush; resize 2105344 falloc; write 2097664+512; flush",
+    "punch=0 size=2093056 | write 0+20480; flush; discard 0+16384; flush; \
+     during [sync] {write 16896+512} resize 2105344 full; write 2097664+512; write 0+512; flush",
+    "punch=0 size=2093056 | write 0+16384; flush; discard 0+16384; flush; \
+     resize 2105344 metadata; write 2097664+512; flush",
+    "unit=4096 size=2092544 | write 0+512; flush; resize 2101248 full; kill; \
+     resize 2105344 falloc; write 2101760+512; flush",
+];
+
 /// The oracles that look at a state as it lies there: quick.
 fn raw() -> Vec<Arc<dyn Oracle>> {
     by_name(&["structure", "no-foreign-data", "durable"]).unwrap()
@@ -91,6 +114,33 @@ fn streaming_survives_every_crash() {
 }
 
 #[test]
+fn resizing_survives_every_crash() {
+    // Goal: C9, C11 and C18 where tables go with the end of the disk and come with it. Method: as
+    // above.
+    for line in RESIZE {
+        let workload: Workload = line.parse().unwrap();
+        let lying = workload.explore(&Plan::default(), &raw()).unwrap();
+        assert_ok(&lying, line);
+        assert!(lying.judged() > 10, "{line}: {}", lying.judged());
+        assert_ok(&explored(&workload, &plan()), line);
+    }
+}
+
+#[test]
+fn engines_that_resize_without_order_are_caught() {
+    // Goal: the rules of tables that come and go with the end, and these runs would miss them.
+    let rules = [
+        Rule::HidingTablesLast,
+        Rule::TableWaitsForLength,
+        Rule::InitialiseReusedTables,
+        Rule::OrderReusedTables,
+    ];
+    for rule in rules {
+        assert!(is_missed(rule, RESIZE.iter()), "nobody misses {rule:?}");
+    }
+}
+
+#[test]
 fn a_crash_of_what_follows_a_compaction_is_survived_too() {
     let oracles = by_name(&["nested"]).unwrap();
     let workload: Workload = COMPACT[6].parse().unwrap();
@@ -108,13 +158,18 @@ fn engines_that_move_without_order_are_caught() {
         Rule::BackingAfterFlush,
     ];
     for rule in rules {
-        let caught = STREAM.iter().chain(COMPACT.iter().rev()).any(|line| {
-            let mut workload: Workload = line.parse().unwrap();
-            workload.settings.rules = Rules::without(rule);
-            let run = || workload.explore(&Plan::default(), &raw()).unwrap();
-            let run = std::panic::AssertUnwindSafe(run);
-            std::panic::catch_unwind(run).map_or(true, |report| !report.failures.is_empty())
-        });
-        assert!(caught, "nobody misses {rule:?}");
+        let lines = STREAM.iter().chain(COMPACT.iter().rev());
+        assert!(is_missed(rule, lines), "nobody misses {rule:?}");
     }
+}
+
+/// Whether an engine without `rule` fails in one of these runs.
+fn is_missed<'a>(rule: Rule, mut lines: impl Iterator<Item = &'a &'a str>) -> bool {
+    lines.any(|line| {
+        let mut workload: Workload = line.parse().unwrap();
+        workload.settings.rules = Rules::without(rule);
+        let run = || workload.explore(&Plan::default(), &raw()).unwrap();
+        let run = std::panic::AssertUnwindSafe(run);
+        std::panic::catch_unwind(run).map_or(true, |report| !report.failures.is_empty())
+    })
 }

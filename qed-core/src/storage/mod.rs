@@ -13,6 +13,7 @@ mod locks;
 mod memory;
 mod overlay;
 mod pages;
+mod preallocate;
 mod record;
 mod span;
 #[allow(unsafe_code)]
@@ -28,6 +29,8 @@ pub use latch::Latch;
 pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use overlay::Overlay;
+pub use preallocate::Preallocation;
+pub(crate) use preallocate::set_aside;
 pub use record::{Base, Event, Log, Operation, Recorder, Tape};
 pub use undo::{Undo, restore};
 pub(crate) use zeroing::write_zeroes;

@@ -7,6 +7,8 @@ from qed.cli._command import Arguments, Command
 from qed.cli._opening import find
 from qed.cli._program import Failure, Program, UsageError
 
+MODES = ("off", "metadata", "falloc", "full")
+
 
 def command(program: Program) -> Command:
     """Return the verb."""
@@ -22,15 +24,23 @@ def command(program: Program) -> Command:
                 "--shrink", help="Allow a smaller size: what lies beyond the new end is lost."
             ),
             command_line.policy(),
-            command_line.option("--preallocation", hidden=True, help="off."),
+            command_line.option(
+                "--preallocation",
+                metavar="MODE",
+                help="Space for what a disk grows by: off, metadata, falloc or full.",
+            ),
             command_line.refused("--object", value=True),
             command_line.file_argument(shown="FILE [+-]SIZE"),
         ],
         summary="Change the size of a disk.",
         about="A size with + or - in front is added to the disk's or taken from it; put -- before "
         "FILE where it begins with -. What is new reads as zeroes, also over a backing file "
-        "that is longer. A shrinking disk gives its space back (qemu-img does not).",
-        examples=["resize disk.qed 20G", "resize disk.qed +512M", "resize --shrink disk.qed 1G"],
+        "that is longer; it has its space at once where --preallocation says so. A shrinking disk gives its space back (qemu-img does not).",
+        examples=[
+            "resize disk.qed 20G",
+            "resize --preallocation=falloc disk.qed +512M",
+            "resize --shrink disk.qed 1G",
+        ],
     )
 
 
@@ -41,8 +51,9 @@ def run(program: Program, arguments: Arguments) -> int:
     if len(arguments.file) > 2:
         raise UsageError("Extra argument(s) in command line")
     file, text = arguments.file
-    if arguments.preallocation not in (None, "off"):
-        raise Failure(f"Unsupported preallocation mode '{arguments.preallocation}'")
+    preallocation = arguments.preallocation or "off"
+    if preallocation not in MODES:
+        raise Failure(f"Invalid preallocation mode '{preallocation}'")
     sign, number = _signed(program, text)
     image = find(program, arguments, file, format_name=arguments.format)
     with image.open("r+", policy=arguments.policy) as disk:
@@ -57,8 +68,10 @@ def run(program: Program, arguments: Arguments) -> int:
             )
         if image.format != "raw" and size % 512:
             raise Failure("Invalid image size specified")
+        if preallocation != "off":
+            _check_preallocation(program, preallocation, image.format, grows=size > disk.size)
         try:
-            disk.resize(size, shrink=arguments.shrink)
+            disk.resize(size, shrink=arguments.shrink, preallocation=preallocation)
         except Error as error:
             if program.is_qemu and error.kind == "invalid-argument":
                 raise Failure("Invalid image size specified") from error
@@ -66,6 +79,16 @@ def run(program: Program, arguments: Arguments) -> int:
     if not arguments.quiet:
         print("Image resized.")
     return 0
+
+
+def _check_preallocation(program: Program, mode: str, image_format: str, *, grows: bool) -> None:
+    """Fail as QEMU's tool does, which preallocates no QED images, under its name."""
+    if not grows:
+        raise Failure("Preallocation can only be used for growing images")
+    if program.is_qemu and image_format == "qed":
+        raise Failure(f"Unsupported preallocation mode '{mode}'")
+    if program.is_qemu and image_format == "raw" and mode == "metadata":
+        raise Failure(f"Unsupported preallocation mode: {mode}")
 
 
 def _signed(program: Program, text: str) -> tuple[int, int]:
