@@ -9,7 +9,14 @@ from typing import Any, Literal, Unpack, overload
 from qed import _qed
 from qed._errors import BusyError, Error
 from qed._handle import Handle
-from qed._options import CreateOptions, Path, PathOrDescriptor, Progress, QueueOptions, Size
+from qed._options import (
+    CreateOptions,
+    Path,
+    PathOrDescriptor,
+    Progress,
+    QueueOptions,
+    Size,
+)
 from qed._queue import Queue, Request
 from qed._raw import RawImage
 from qed._results import CompactReport

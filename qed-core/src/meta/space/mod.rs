@@ -63,7 +63,8 @@ pub(crate) struct State {
     /// The frontier found at open, and whether all that is free below it is known.
     pub(crate) end_at_open: u64,
     pub(crate) scanned: bool,
-    /// Clusters below `end_at_open` that the session has freed while the scan was not complete.
+    /// Clusters below `end_at_open` that the session has freed, or a free map has given it, while
+    /// the scan was not complete.
     pub(crate) touched: RangeSet,
     /// Lengths set whose sync is not known yet.
     lengths: Vec<(u64, Stamp)>,

@@ -1,5 +1,7 @@
 """`qed resize`: a disk of another size."""
 
+from typing import Literal, TypeAlias
+
 from qed import Error
 from qed._qed import parse_size
 from qed.cli import _command as command_line
@@ -7,7 +9,9 @@ from qed.cli._command import Arguments, Command
 from qed.cli._opening import find
 from qed.cli._program import Failure, Program, UsageError
 
-MODES = ("off", "metadata", "falloc", "full")
+Mode: TypeAlias = Literal["off", "metadata", "falloc", "full"]
+
+MODES: tuple[Mode, ...] = ("off", "metadata", "falloc", "full")
 
 
 def command(program: Program) -> Command:
@@ -35,7 +39,8 @@ def command(program: Program) -> Command:
         summary="Change the size of a disk.",
         about="A size with + or - in front is added to the disk's or taken from it; put -- before "
         "FILE where it begins with -. What is new reads as zeroes, also over a backing file "
-        "that is longer; it has its space at once where --preallocation says so. A shrinking disk gives its space back (qemu-img does not).",
+        "that is longer; it has its space at once where --preallocation says so. A shrinking "
+        "disk gives its space back (qemu-img does not).",
         examples=[
             "resize disk.qed 20G",
             "resize --preallocation=falloc disk.qed +512M",
@@ -51,25 +56,15 @@ def run(program: Program, arguments: Arguments) -> int:
     if len(arguments.file) > 2:
         raise UsageError("Extra argument(s) in command line")
     file, text = arguments.file
-    preallocation = arguments.preallocation or "off"
-    if preallocation not in MODES:
-        raise Failure(f"Invalid preallocation mode '{preallocation}'")
+    named = arguments.preallocation or "off"
+    preallocation = next((mode for mode in MODES if mode == named), None)
+    if preallocation is None:
+        raise Failure(f"Invalid preallocation mode '{named}'")
     sign, number = _signed(program, text)
     image = find(program, arguments, file, format_name=arguments.format)
     with image.open("r+", policy=arguments.policy) as disk:
         size = disk.size + sign * number if sign else number
-        if size <= 0:
-            raise Failure("New image size must be positive")
-        if size < disk.size and not arguments.shrink:
-            program.complain("Use the --shrink option to perform a shrink operation.")
-            raise Failure(
-                "warning: Shrinking an image will delete all data beyond the shrunken image's end. "
-                "Before performing such an operation, make sure there is no important data there."
-            )
-        if image.format != "raw" and size % 512:
-            raise Failure("Invalid image size specified")
-        if preallocation != "off":
-            _check_preallocation(program, preallocation, image.format, grows=size > disk.size)
+        _check(program, arguments, image.format, preallocation, (disk.size, size))
         try:
             disk.resize(size, shrink=arguments.shrink, preallocation=preallocation)
         except Error as error:
@@ -81,11 +76,29 @@ def run(program: Program, arguments: Arguments) -> int:
     return 0
 
 
-def _check_preallocation(program: Program, mode: str, image_format: str, *, grows: bool) -> None:
-    """Fail as QEMU's tool does, which preallocates no QED images, under its name."""
-    if not grows:
+def _check(
+    program: Program,
+    arguments: Arguments,
+    image_format: str,
+    mode: Mode,
+    sizes: tuple[int, int],
+) -> None:
+    """Fail where a disk cannot go from one size to the other; in QEMU's words, and its order."""
+    old, size = sizes
+    if size <= 0:
+        raise Failure("New image size must be positive")
+    if size <= old and mode != "off":
         raise Failure("Preallocation can only be used for growing images")
-    if program.is_qemu and image_format == "qed":
+    if size < old and not arguments.shrink:
+        program.complain("Use the --shrink option to perform a shrink operation.")
+        raise Failure(
+            "warning: Shrinking an image will delete all data beyond the shrunken image's end. "
+            "Before performing such an operation, make sure there is no important data there."
+        )
+    if image_format != "raw" and size % 512:
+        raise Failure("Invalid image size specified")
+    # QEMU's tool preallocates no QED images.
+    if program.is_qemu and image_format == "qed" and mode != "off":
         raise Failure(f"Unsupported preallocation mode '{mode}'")
     if program.is_qemu and image_format == "raw" and mode == "metadata":
         raise Failure(f"Unsupported preallocation mode: {mode}")
