@@ -70,20 +70,29 @@ def calls(bench: Bench) -> Iterator[Result]:
 
 
 def memory(bench: Bench) -> Iterator[Result]:
-    """Measure reads of an image in memory by more and more threads, beside one thread."""
+    """Measure requests to an image in memory by more and more threads, beside one thread.
 
-    def per_read(threads: int) -> float:
-        each = str(2_000_000 // threads)
-        return 1e9 / programs.number(bench, "in_process", "scale", str(threads), each)
-
+    Copies between two buffers show what the machine gives to threads that share nothing.
+    """
     numbers = (1, 2, 4, 8)
-    alone, *together = bench.medians(*(partial(per_read, threads) for threads in numbers))
-    figures = []
-    for threads, median in zip(numbers[1:], together, strict=True):
-        work = f"512-byte reads of an image in memory, {threads} threads"
-        goal = 1 / 1.8 if threads == 2 else None
-        figures.append(Figure("memory", work, "1 thread", alone, median, "ns", goal))
-    yield Result(figures)
+    for work, named in (
+        ("copies", "copies without an image"),
+        ("reads", "512-byte reads in memory"),
+        ("writes", "512-byte writes in place in memory"),
+    ):
+        for kind, what in (("clock", "by the clock"), ("processor", "processor time")):
+
+            def each(threads: int, work: str = work, kind: str = kind) -> float:
+                words = [work, kind, str(threads), str(4_000_000 // threads)]
+                return programs.number(bench, "in_process", "scale", *words)
+
+            alone, *together = bench.medians(*(partial(each, threads) for threads in numbers))
+            figures = []
+            for threads, median in zip(numbers[1:], together, strict=True):
+                label = f"{named}, {threads} threads, {what}"
+                goal = 1 / 1.8 if (work, kind, threads) == ("reads", "clock", 2) else None
+                figures.append(Figure("memory", label, "1 thread", alone, median, "ns", goal))
+            yield Result(figures)
 
 
 def _threads(count: int) -> str:

@@ -37,6 +37,10 @@ TRACE_LINES = 8000
 
 Goals = dict[str, float | None]
 
+_OURS: tuple[Format, ...] = ("qed", "raw")
+_NAMES: dict[Format, str] = {"qed": "libqed", "raw": "raw file"}
+_RIVALS: tuple[Format, ...] = ("qed", "qcow2")
+
 
 def p1(bench: Bench) -> Iterator[Result]:
     """Compare reads of what is allocated."""
@@ -53,10 +57,12 @@ def p2(bench: Bench) -> Iterator[Result]:
 
 
 def p3(bench: Bench) -> Iterator[Result]:
-    """Compare small writes, each into a new cluster."""
-    requests = Requests(8192, step=scattered(CLUSTER), write=True, flush_interval=8192)
+    """Compare small writes, each into the next new cluster, and into clusters out of order."""
+    requests = Requests(8192, step=CLUSTER, write=True, flush_interval=8192)
     work = "4 KiB writes, each into a new cluster"
     yield from _allocating(bench, "P3", work, requests, {"raw": 1.25})
+    requests = replace(requests, step=scattered(CLUSTER))
+    yield from _allocating(bench, "P3", f"{work}, out of order", requests, {}, rivals=())
 
 
 def p4(bench: Bench) -> Iterator[Result]:
@@ -67,15 +73,18 @@ def p4(bench: Bench) -> Iterator[Result]:
 
 
 def p5(bench: Bench) -> Iterator[Result]:
-    """Compare small writes into new clusters, often flushed."""
-    requests = Requests(2048, step=scattered(CLUSTER), write=True, flush_interval=32)
+    """Compare small writes into new clusters, often flushed: out of order each has a sector."""
+    requests = Requests(4096, step=CLUSTER, write=True, flush_interval=32)
     yield from _allocating(bench, "P5", "P3 with a flush each 32", requests, {"raw": 1.5})
+    requests = replace(requests, count=2048, step=scattered(CLUSTER))
+    work = "P3 with a flush each 32, out of order"
+    yield from _allocating(bench, "P5", work, requests, {}, rivals=())
 
 
 def p6(bench: Bench) -> Iterator[Result]:
     """Compare small writes into an overlay, which copy the rest of the cluster."""
     base = bench.folder / "base.raw"
-    requests = Requests(2048, step=scattered(CLUSTER), write=True, flush_interval=2048)
+    requests = Requests(4000, step=CLUSTER, write=True, flush_interval=4000)
     path = bench.folder / "overlay"
 
     def rival(kind: Format) -> Run:
@@ -166,11 +175,6 @@ def queues(bench: Bench) -> Iterator[Result]:
         )
 
 
-_OURS: tuple[Format, ...] = ("qed", "raw")
-_NAMES: dict[Format, str] = {"qed": "libqed", "raw": "raw file", "qcow2": "libqed's qcow2"}
-_RIVALS: tuple[Format, ...] = ("qed", "qcow2")
-
-
 def _in_place(
     bench: Bench, row: str, work: str, requests: Requests, goals: Goals
 ) -> Iterator[Result]:
@@ -198,7 +202,12 @@ def _in_place(
 
 
 def _allocating(
-    bench: Bench, row: str, work: str, requests: Requests, goals: Goals
+    bench: Bench,
+    row: str,
+    work: str,
+    requests: Requests,
+    goals: Goals,
+    rivals: tuple[Format, ...] = _RIVALS,
 ) -> Iterator[Result]:
     """Compare work on disks that are new each time."""
 
@@ -209,7 +218,7 @@ def _allocating(
         return lambda: qemu_send_new(bench.folder / f"qemu.{kind}", kind, requests)
 
     others = [("raw file", ours("raw"), goals.get("raw"))]
-    others += [(f"QEMU {kind}", theirs(kind), goals.get(kind)) for kind in _RIVALS]
+    others += [(f"QEMU {kind}", theirs(kind), goals.get(kind)) for kind in rivals]
     result = compare(bench, row, work, ours("qed"), others)
     few = _few(requests, 2048)
     for kind in _OURS:

@@ -4,8 +4,10 @@
 //! `in_process WORK ARGUMENTS...` does one piece of work and prints one number. The work is named
 //! in [`main`]; reads are of blocks in an order far from the disk's.
 
-#[path = "in_process/frozen.rs"]
-mod frozen;
+#[path = "in_process/blocks.rs"]
+mod blocks;
+#[path = "in_process/scale.rs"]
+mod scale;
 
 use std::error::Error;
 use std::fs::File;
@@ -16,14 +18,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use qed_core::format::Geometry;
-use qed_core::storage::{AlignedBuffer, MemoryStorage};
+use qed_core::storage::AlignedBuffer;
 use qed_core::{
-    Aio, Buffers, CacheMode, CreateOptions, CreateSpec, Disk, Flags, Format, ImageSettings,
-    OpenOptions, Queue, QueueOptions, create, format_storage,
+    Aio, Buffers, CacheMode, CreateOptions, Disk, Flags, OpenOptions, Queue, QueueOptions, create,
 };
-
-use frozen::Frozen;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -47,7 +45,9 @@ fn main() -> Outcome<()> {
         ["queue", path, length, depth, count] => {
             queue(path.as_ref(), number(length)?, number(depth)?, number(count)?)?
         }
-        ["scale", threads, count] => scale(number(threads)?, number(count)?)?,
+        ["scale", work, time, threads, count] => {
+            scale::scale(work, time, number(threads)?, number(count)?)?
+        }
         _ => return Err(format!("no such work: {words:?}").into()),
     };
     println!("{number}");
@@ -224,25 +224,4 @@ fn queue(path: &Path, length: usize, depth: usize, count: u64) -> Outcome<f64> {
         }
     }
     Ok(begun.elapsed().as_secs_f64())
-}
-
-/// Reads a second of all threads together, of an image in memory that nobody writes.
-fn scale(threads: u64, count: u64) -> Outcome<f64> {
-    const SIZE: u64 = 64 << 20;
-    let memory = Arc::new(MemoryStorage::new());
-    format_storage(&*memory, &CreateSpec::new(Geometry::new(65536, 4)?, SIZE)?)?;
-    let settings = ImageSettings::default();
-    let disk = Disk::from_storage(memory.clone(), Format::Qed, None, settings.clone())?;
-    let block = vec![1; 1 << 20];
-    for offset in (0..SIZE).step_by(block.len()) {
-        disk.pwrite(&block, offset, Flags::NONE)?;
-    }
-    disk.close()?;
-    let frozen = Arc::new(Frozen::copy(&*memory)?);
-    let settings = ImageSettings { read_only: true, ..settings };
-    let disk = Disk::from_storage(frozen, Format::Qed, None, settings)?;
-    let seconds = read_by_threads(512, threads, count * threads, SIZE, |buffer, offset| {
-        disk.pread(buffer, offset).map_err(Into::into)
-    })?;
-    Ok((count * threads) as f64 / seconds)
 }

@@ -14,7 +14,7 @@ use super::raw::RawDisk;
 use super::resolve::{Found, Whereabouts};
 use super::running::{Driver, Running};
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{BackingInfo, CacheMode, Image, ImageSettings, read_backing_info};
+use crate::image::{BackingInfo, CacheMode, Image, ImageHeader, ImageSettings};
 use crate::source::{Format, Source};
 use crate::storage::{FileMode, FileStorage, ImageLock, Storage};
 
@@ -26,6 +26,8 @@ pub(super) struct Link {
     /// What it names as its own backing file.
     pub(super) backing: Option<BackingInfo>,
     format: Format,
+    /// The header of a QED image, as long as nobody else can have changed it.
+    header: Option<ImageHeader>,
     storage: Arc<dyn Storage>,
 }
 
@@ -88,12 +90,15 @@ impl Link {
         format: Format,
         storage: Arc<dyn Storage>,
     ) -> Result<Self> {
-        let backing = match format {
-            Format::Raw => None,
-            Format::Qed => read_backing_info(&*storage)?,
-            Format::Qcow2 => qcow2::read_backing_info(&*storage)?,
+        let header = match format {
+            Format::Qed => Some(ImageHeader::read(&*storage)?),
+            Format::Raw | Format::Qcow2 => None,
         };
-        Ok(Self { whereabouts, id, backing, format, storage })
+        let backing = match (format, &header) {
+            (Format::Qcow2, _) => qcow2::read_backing_info(&*storage)?,
+            (_, header) => header.as_ref().and_then(|header| header.backing().cloned()),
+        };
+        Ok(Self { whereabouts, id, backing, format, header, storage })
     }
 
     /// The same file, opened and locked for writing.
@@ -102,7 +107,7 @@ impl Link {
     /// It was given by descriptor, is another file by now, or is held by another process; what the
     /// operating system reports.
     pub(super) fn for_writing(self, options: &OpenOptions) -> Result<Self> {
-        let Self { whereabouts, id, backing, format, storage } = self;
+        let Self { whereabouts, id, backing, format, storage, .. } = self;
         let Some(path) = &whereabouts.path else {
             let text = "a backing file given by descriptor is open for reading alone";
             return Err(Error::invalid(text));
@@ -119,7 +124,7 @@ impl Link {
         }
         let mode = file_mode(options.image.cache, true);
         let storage = lock_and_wrap(file, mode, Purpose::Write, options.lock)?;
-        Ok(Self { whereabouts, id, backing, format, storage })
+        Ok(Self { whereabouts, id, backing, format, header: None, storage })
     }
 
     /// What the file is called.
@@ -138,7 +143,11 @@ impl Link {
         settings: ImageSettings,
     ) -> Result<Running> {
         let path = self.whereabouts.path.as_deref();
-        let driver = driver(Arc::clone(&self.storage), self.format, below, settings, path)?;
+        let storage = Arc::clone(&self.storage);
+        let driver = match self.header {
+            Some(header) => qed_driver(storage, header, below, settings, path)?,
+            None => driver(storage, self.format, below, settings, path)?,
+        };
         Ok(Running::new(driver, names, self.storage))
     }
 }
@@ -166,13 +175,25 @@ pub(super) fn driver(
             })
         }
         Format::Qed => {
-            let image = Image::from_storage(storage, below, settings)?;
-            Driver::Qed(match path {
-                Some(path) => image.named(path.to_path_buf()),
-                None => image,
-            })
+            let header = ImageHeader::read(&*storage)?;
+            qed_driver(storage, header, below, settings, path)?
         }
     })
+}
+
+/// The same for an image of our own, whose header has been read.
+fn qed_driver(
+    storage: Arc<dyn Storage>,
+    header: ImageHeader,
+    below: Option<Arc<dyn Source>>,
+    settings: ImageSettings,
+    path: Option<&Path>,
+) -> Result<Driver> {
+    let image = Image::from_header(storage, header, below, settings)?;
+    Ok(Driver::Qed(match path {
+        Some(path) => image.named(path.to_path_buf()),
+        None => image,
+    }))
 }
 
 /// The disk in `storage`, which no other process knows yet, over `below` in the place of whatever

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use super::disk::Disk;
 use super::running::{Driver, Running};
 use crate::error::{Error, Result};
-use crate::image::{self, Flags, Forced, Piece};
+use crate::image::{self, EarlyEntries, Flags, Forced, Piece};
 use crate::storage::{Bypass, WritePass};
 use crate::sync::PassageTicket;
 
@@ -55,6 +55,19 @@ impl Begun {
     /// What a write owes beside its data.
     pub(crate) fn forced(&self) -> Forced {
         self.what.forced()
+    }
+
+    /// Whether it has entries that may be [published](Disk::publish_early) while its data moves.
+    pub(crate) fn has_early(&self) -> bool {
+        matches!(&self.what, What::Qed(begun) if begun.has_early())
+    }
+
+    /// Takes these entries out, once.
+    pub(crate) fn take_early(&mut self) -> Option<EarlyEntries> {
+        match &mut self.what {
+            What::Qed(begun) => begun.take_early(),
+            What::Raw(_) => None,
+        }
     }
 }
 
@@ -193,6 +206,17 @@ impl Disk {
                 let flags = if raw.forced == Forced::ByFlag { Flags::FUA } else { Flags::NONE };
                 disk.pwritev(buffers, raw.offset, flags)
             }
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Publishes the entries of a request that has begun here and not ended, and writes them.
+    ///
+    /// # Errors
+    /// A write failed; the disk has latched.
+    pub(crate) fn publish_early(&self, early: EarlyEntries) -> Result<()> {
+        match &self.running.load().driver {
+            Driver::Qed(image) => image.publish_early(early),
             _ => Err(foreign()),
         }
     }

@@ -11,6 +11,7 @@ use super::{DetectZeroes, Flags, Image};
 use crate::error::Result;
 use crate::meta::Rule;
 use crate::meta::plan::detached::{ReadTicket, WriteTicket};
+pub(crate) use crate::meta::plan::early::EarlyEntries;
 use crate::meta::plan::lookup::{Place, Segment};
 use crate::meta::plan::write::WriteSegment;
 use crate::storage::{Bypass, Forcing};
@@ -45,6 +46,20 @@ pub(crate) enum Forced {
 }
 
 impl Begun {
+    /// Whether it is a write whose entries may be [published](Image::publish_early) while its data
+    /// moves, and that is made stable by a flush.
+    pub(crate) fn has_early(&self) -> bool {
+        matches!(self, Self::Write(ticket, Forced::ByFlush) if ticket.has_early())
+    }
+
+    /// Takes these entries out, once.
+    pub(crate) fn take_early(&mut self) -> Option<EarlyEntries> {
+        match self {
+            Self::Write(ticket, _) => ticket.take_early(),
+            Self::Read(_) => None,
+        }
+    }
+
     /// The request's pieces, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> {
         let (reads, writes) = match self {
@@ -144,6 +159,15 @@ impl Image {
         moved.map_err(|error| self.named_error(error))
     }
 
+    /// Publishes entries while the data below them is still moved, and writes them to the disk. The
+    /// flush that makes them stable comes when the data has been moved.
+    ///
+    /// # Errors
+    /// A write failed; the image has latched, and that flush says so.
+    pub(crate) fn publish_early(&self, early: EarlyEntries) -> Result<()> {
+        self.meta.publish_early(early)
+    }
+
     /// Ends a request whose I/O has ended: a write whose data has been moved is published, another
     /// one takes back what it took (C3, C17).
     pub(crate) fn end(&self, begun: Begun, moved: bool) {
@@ -158,3 +182,6 @@ impl Image {
         }
     }
 }
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests;

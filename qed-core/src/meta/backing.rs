@@ -1,33 +1,61 @@
 //! What lies under unallocated clusters, which a stream may change while requests run.
 //!
 //! A source that was replaced stays where it is until the image is closed: a request that still
-//! reads through it finds the same bytes.
+//! reads through it finds the same bytes. Where a source reads as zeroes is remembered as plans ask
+//! for it, so that most need not ask.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::Meta;
-use crate::source::Source;
+use crate::source::{Known, Source};
+use crate::sync::OnceLock;
 
 /// The backing source, and those that came after it.
 #[derive(Debug)]
 pub(crate) struct Backing {
     source: Option<Arc<dyn Source>>,
+    known: Known,
     next: OnceLock<Box<Backing>>,
 }
 
 impl Backing {
     pub(crate) fn new(source: Option<Arc<dyn Source>>) -> Self {
-        Self { source, next: OnceLock::new() }
+        Self { source, known: Known::default(), next: OnceLock::new() }
     }
 
-    /// The source as it is now.
-    pub(crate) fn get(&self) -> Option<&Arc<dyn Source>> {
+    /// What there is now.
+    fn last(&self) -> &Self {
         let mut last = self;
         while let Some(next) = last.next.get() {
             last = next;
         }
-        last.source.as_ref()
+        last
+    }
+
+    /// The source, with its bytes.
+    pub(crate) fn source(&self) -> Option<&dyn Source> {
+        self.source.as_deref()
+    }
+
+    /// Where the run that holds `offset`, inside the source, ends at least, and whether it reads as
+    /// zeroes; None where the source would have to be asked.
+    pub(crate) fn run_now(&self, offset: u64) -> Option<(u64, bool)> {
+        self.known.run_at(offset)
+    }
+
+    /// The same; the source is asked where it has to be.
+    ///
+    /// # Errors
+    /// The source could not tell.
+    pub(crate) fn run(&self, source: &dyn Source, offset: u64) -> Result<(u64, bool)> {
+        if let Some(run) = self.known.run_at(offset) {
+            return Ok(run);
+        }
+        let extent = source.extent(offset, source.size() - offset)?;
+        let run = (offset + extent.length, extent.reads_zero());
+        self.known.learn(offset, run.0, run.1);
+        Ok(run)
     }
 
     /// From here on `source` is what lies below.
@@ -46,12 +74,17 @@ impl Backing {
 impl Meta {
     /// What lies under unallocated clusters.
     pub(crate) fn backing(&self) -> Option<&dyn Source> {
-        self.backing.get().map(|source| &**source)
+        self.below().source()
+    }
+
+    /// The same, with what is known of it.
+    pub(crate) fn below(&self) -> &Backing {
+        self.backing.last()
     }
 
     /// The same, to be kept.
     pub(crate) fn backing_to_keep(&self) -> Option<Arc<dyn Source>> {
-        self.backing.get().cloned()
+        self.below().source.clone()
     }
 
     /// From here on `source` lies below. It reads as what lay there before, wherever that can be

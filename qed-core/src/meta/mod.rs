@@ -39,7 +39,7 @@ pub(crate) use session::settings::MetaSettings;
 pub use session::settings::Trust;
 use space::{Run, Space};
 use tables::cache::Cache;
-use tables::header::HeaderBlock;
+pub(crate) use tables::header::HeaderBlock;
 use tables::l1::L1;
 pub(crate) use tables::words::write_words;
 

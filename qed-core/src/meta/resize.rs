@@ -96,7 +96,7 @@ impl<'a> Resizing<'a> {
     /// # Errors
     /// The backing file could not tell.
     pub(crate) fn base_reads_zero(&self, start: u64, end: u64) -> Result<bool> {
-        Base::new(self.meta.backing()).reads_zero(start, end, false)
+        Base::new(self.meta.below()).reads_zero(start, end, false)
     }
 
     /// Plans a write that may lie past the end of the disk, in a cluster that is partly on it.

@@ -126,12 +126,16 @@ pub enum Rule {
     ClaimedTablesStay,
     /// C12: a repair takes no new space that a bad entry points to.
     NewSpaceIsNotNamed,
+    /// C4: only unordered entries are published before their data has been written.
+    EarlyIsUnordered,
+    /// C4: what lies below reads as zeroes over the whole cluster.
+    HolesCoverClusters,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 62] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -192,6 +196,8 @@ impl Rule {
         Self::HidingTablesLast,
         Self::ClaimedTablesStay,
         Self::NewSpaceIsNotNamed,
+        Self::EarlyIsUnordered,
+        Self::HolesCoverClusters,
     ];
 }
 

@@ -14,6 +14,7 @@ mod inbox;
 mod options;
 mod pool;
 mod request;
+mod threads;
 #[allow(unsafe_code)] // Memory that the kernel reads and writes.
 mod uring;
 
@@ -30,8 +31,8 @@ use crate::chain::Disk;
 use crate::error::{Error, Result};
 use crate::image::Flags;
 use event::Event;
-use pool::Threads;
 use request::{Operation, Request};
+use threads::Threads;
 use uring::Uring;
 
 /// What queueing a request answers.
@@ -50,7 +51,8 @@ trait Engine: fmt::Debug + Send {
     fn submit(&mut self);
 
     /// Begins what is prepared and moves completions to the caller: at most `max`, and at least
-    /// `min` unless the deadline passes first. As many are pending.
+    /// `min` unless the deadline passes first. As many are pending. Without a deadline the caller
+    /// may be had to make a call itself, where it would only wait for that.
     ///
     /// # Errors
     /// The system failed a wait; what was moved before is the caller's.
@@ -187,7 +189,8 @@ impl Queue {
 
     /// Submits, then appends at most `max` completions to `completions` and says how many: at least
     /// `min`, or all that are pending where those are fewer, unless `timeout` passes first. Without
-    /// a timeout it waits as long as it takes.
+    /// a timeout it waits as long as it takes; where one request is all that is pending, and a
+    /// thread would have to make its call, this one does.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) where `min` is more than

@@ -1,19 +1,21 @@
-//! Threads that make blocking calls, for one queue. They are started when there is work for them.
+//! Jobs, which are blocking calls, and threads that do them for one queue. The threads are started
+//! when there is work for them.
 //!
 //! As an engine, the pool does everything; beside a ring it does what would block the owner. Calls
 //! may wait for each other only through the image, where nobody waits in a circle; so the pool may
 //! be as small as one thread.
+//!
+//! To wake a thread and be woken by it costs more than many a call. So an engine holds jobs back
+//! until it knows what its owner does next. One that is about to wait without a deadline, while a
+//! single job is all that is pending, [does it itself](do_only); before anything else the pool gets
+//! what is held.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::event::Event;
-use super::inbox::{Inbox, left};
+use super::inbox::Inbox;
 use super::request::{Completion, Request};
-use super::{Engine, options::Aio};
 use crate::chain::Disk;
-use crate::error::Result;
 use crate::sync::{Condvar, Mutex, Rank, thread, without_signals};
 
 #[derive(Debug)]
@@ -22,13 +24,32 @@ pub(super) struct Pool {
     most: usize,
 }
 
-/// What a thread of the pool does.
+/// What a thread of the pool does, or the owner where it waits.
 #[derive(Debug)]
 pub(super) enum Job {
     /// All of a request.
     Call(Request),
     /// The flush that a forced write owes when its data has been written.
     Flush(Request),
+}
+
+impl Job {
+    fn perform(self, disk: &Disk) -> Completion {
+        match self {
+            Self::Call(request) => request.perform(disk),
+            Self::Flush(request) => request.stabilise(disk),
+        }
+    }
+}
+
+/// Does the one job of `held`, for an owner that waits for it alone and has set no deadline. None
+/// where there is not just one, and where the disk is at rest: that may be the owner's own doing,
+/// and the call would be refused that a thread of the pool has wait.
+pub(super) fn do_only(held: &mut Vec<Job>, disk: &Disk) -> Option<Completion> {
+    if held.len() != 1 || disk.is_called_to_rest() {
+        return None;
+    }
+    held.pop().map(|job| job.perform(disk))
 }
 
 #[derive(Debug)]
@@ -108,10 +129,7 @@ impl Shared {
     /// Does the next request; false where there is none.
     fn work_once(&self) -> bool {
         let Some(job) = self.jobs.lock().waiting.pop_front() else { return false };
-        self.inbox.put(match job {
-            Job::Call(request) => request.perform(&self.disk),
-            Job::Flush(request) => request.stabilise(&self.disk),
-        });
+        self.inbox.put(job.perform(&self.disk));
         true
     }
 }
@@ -129,51 +147,5 @@ impl Drop for Pool {
             // A panic in there has been reported by the panic hook.
             let _ = thread.join();
         }
-    }
-}
-
-/// The pool as the only engine of a queue.
-#[derive(Debug)]
-pub(super) struct Threads {
-    pool: Pool,
-    inbox: Arc<Inbox>,
-}
-
-impl Threads {
-    pub(super) fn new(disk: Arc<Disk>, workers: usize) -> Self {
-        let inbox = Arc::new(Inbox::new());
-        Self { pool: Pool::new(disk, Arc::clone(&inbox), workers), inbox }
-    }
-}
-
-impl Engine for Threads {
-    fn aio(&self) -> Aio {
-        Aio::Threads
-    }
-
-    fn start(&mut self, requests: &mut Vec<Request>) {
-        self.pool.push(requests.drain(..).map(Job::Call));
-    }
-
-    /// What is prepared has begun.
-    fn submit(&mut self) {}
-
-    fn reap(
-        &mut self,
-        completions: &mut Vec<Completion>,
-        min: usize,
-        max: usize,
-        deadline: Option<Instant>,
-    ) -> Result<usize> {
-        let mut count = self.inbox.take(completions, max);
-        while count < min && left(deadline).is_none_or(|left| !left.is_zero()) {
-            self.inbox.wait(deadline);
-            count += self.inbox.take(completions, max - count);
-        }
-        Ok(count)
-    }
-
-    fn event(&mut self) -> Result<&Event> {
-        self.inbox.event()
     }
 }

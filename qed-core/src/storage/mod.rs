@@ -16,6 +16,7 @@ mod pages;
 mod preallocate;
 mod record;
 mod span;
+mod spare;
 #[allow(unsafe_code)]
 mod sys;
 mod undo;
@@ -32,6 +33,7 @@ pub use overlay::Overlay;
 pub use preallocate::Preallocation;
 pub(crate) use preallocate::set_aside;
 pub use record::{Base, Event, Log, Operation, Recorder, Tape};
+pub(crate) use spare::{Loan, Spare};
 pub use undo::{Undo, restore};
 pub(crate) use zeroing::write_zeroes;
 

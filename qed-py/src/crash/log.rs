@@ -16,7 +16,7 @@ use qed_core::crash::workload::PatternSource;
 use qed_core::crash::{Medium, Recording, Study, Writer};
 use qed_core::source::Source;
 use qed_core::storage::Event;
-use qed_core::{Disk, Format, ImageSettings, OpenOptions, Result};
+use qed_core::{Disk, Error, Format, ImageSettings, OpenOptions, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) struct Below {
 #[derive(Clone)]
 enum Place {
     File(PathBuf, Format),
-    Pattern(u64),
+    Pattern(PatternSource),
 }
 
 impl Below {
@@ -45,9 +45,18 @@ impl Below {
     }
 
     /// What generated workloads have below them.
-    pub(crate) fn pattern(size: u64) -> Self {
-        let source: Arc<dyn Source> = Arc::new(PatternSource::new(size));
-        Self { source: Some(source), place: Some(Place::Pattern(size)) }
+    pub(crate) fn pattern(pattern: PatternSource) -> Self {
+        let source: Arc<dyn Source> = Arc::new(pattern.clone());
+        Self { source: Some(source), place: Some(Place::Pattern(pattern)) }
+    }
+
+    /// The same, of so many bytes, with the hole that [`CrashLog::backing`] calls so.
+    fn pattern_of(size: u64, hole: Option<&str>) -> Result<Self> {
+        let Some(text) = hole else { return Ok(Self::pattern(PatternSource::new(size))) };
+        let wrong = || Error::invalid(format!("{text:?} is no hole of a backing file"));
+        let (start, end) = text.split_once(':').ok_or_else(wrong)?;
+        let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+        Ok(Self::pattern(PatternSource::new(size).with_hole(number(start)?..number(end)?)))
     }
 }
 
@@ -107,12 +116,14 @@ impl CrashLog {
         let said = |said: &Option<String>| {
             said.clone().map_or(Ok(Format::Raw), |word| options::format(py, word))
         };
-        let below_format =
-            facts.backing.as_ref().map_or(Ok(Format::Raw), |(_, word, _)| said(word))?;
+        let below_format = match &facts.backing {
+            Some((Some(_), word, _)) => said(word)?,
+            _ => Format::Raw,
+        };
         detached(py, || {
             let below = match &facts.backing {
                 None => Below::default(),
-                Some((None, _, size)) => Below::pattern(*size),
+                Some((None, hole, size)) => Below::pattern_of(*size, hole.as_deref())?,
                 Some((Some(path), _, _)) => Below::file(path, below_format, &open)?,
             };
             let mut recording = facts.read(content, base.as_deref())?;
@@ -152,12 +163,17 @@ impl CrashLog {
         self.recording.log.limits.atomic_unit
     }
 
-    /// The file below the image: its path and format; or the size of a workload's.
+    /// The file below the image: its path and format; or where a workload's has its hole
+    /// ("start:end"), and its size.
     #[getter]
-    fn backing(&self) -> Option<(Option<&Path>, Option<&'static str>, u64)> {
+    fn backing(&self) -> Option<(Option<&Path>, Option<String>, u64)> {
         self.below.place.as_ref().map(|place| match place {
-            Place::File(path, format) => (Some(path.as_path()), Some(format.name()), 0),
-            Place::Pattern(size) => (None, None, *size),
+            Place::File(path, format) => (Some(path.as_path()), Some(format.name().into()), 0),
+            Place::Pattern(pattern) => {
+                let hole = pattern.hole();
+                let said = (!hole.is_empty()).then(|| format!("{}:{}", hole.start, hole.end));
+                (None, said, pattern.bytes())
+            }
         })
     }
 

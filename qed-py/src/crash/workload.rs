@@ -48,7 +48,7 @@ impl CrashWorkload {
     /// Runs it, recorded.
     fn record(&self, py: Python<'_>) -> PyResult<CrashLog> {
         detached(py, || {
-            let below = self.0.backing.map_or_else(Below::default, Below::pattern);
+            let below = self.0.backing.clone().map_or_else(Below::default, Below::pattern);
             Ok(CrashLog::new(self.0.record()?, below))
         })
     }

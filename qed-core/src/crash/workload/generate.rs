@@ -55,6 +55,9 @@ pub(super) const S: u64 = 512;
 pub fn generate(shape: Shape, seed: u64) -> Workload {
     let mut random = Random::new(seed);
     let mut workload = image(&mut random);
+    if seed % 2 == 1 {
+        workload = with_hole(workload);
+    }
     let Workload { cluster, table, size, .. } = workload;
     let mut maker = Maker { cluster, span: cluster * table / 8 * cluster, size, random };
     workload.steps = match shape {
@@ -93,6 +96,16 @@ fn image(random: &mut Random) -> Workload {
         workload = workload.without_punch();
     }
     workload
+}
+
+/// The same, with some whole clusters of its backing file, if it has one, and a part of one more
+/// in a hole.
+fn with_hole(workload: Workload) -> Workload {
+    if workload.backing.is_none() {
+        return workload;
+    }
+    let cluster = workload.cluster;
+    workload.over(6 * cluster + 5 * S).with_hole(cluster + 3 * S..5 * cluster)
 }
 
 struct Maker {
@@ -184,8 +197,12 @@ impl Maker {
             steps.push(Step::write(self.span, S));
         }
         steps.extend(self.some(3, 5, |maker| match maker.random.below(8) {
-            0..5 => Step::Queued(maker.some(2, 4, |maker| match maker.random.below(6) {
+            0..5 => Step::Queued(maker.some(2, 4, |maker| match maker.random.below(8) {
                 0 => Call::Flush,
+                1..3 => {
+                    let (offset, length) = maker.range();
+                    Call::write_forced(offset, length)
+                }
                 _ => maker.change(),
             })),
             5 => Step::Kill,

@@ -28,7 +28,7 @@ pub use step::Step;
 pub use work::Work;
 
 use super::explore::{Explorer, Report};
-use super::guest::{BACKING, MOST_BYTES, pattern};
+use super::guest::MOST_BYTES;
 use super::oracle::{Oracle, Panel, Subject};
 use super::random::to_usize;
 use super::recording::Recording;
@@ -36,6 +36,7 @@ use super::states::Plan;
 use crate::error::Result;
 use crate::image::ImageSettings;
 use crate::source::Source;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// An image and what is done to it.
@@ -51,8 +52,8 @@ pub struct Workload {
     pub unit: u64,
     /// Whether the disk can punch holes.
     pub punches: bool,
-    /// Bytes of the backing file, where there is one.
-    pub backing: Option<u64>,
+    /// The backing file, where there is one.
+    pub backing: Option<PatternSource>,
     /// Bytes of the file before the first step; 0: as many as the empty image has.
     pub length: u64,
     /// Words put into the empty image, by their place: what another writer left.
@@ -84,7 +85,13 @@ impl Workload {
     /// The same over a backing file of `backing` bytes of data.
     #[must_use]
     pub fn over(self, backing: u64) -> Self {
-        Self { backing: Some(backing), ..self }
+        Self { backing: Some(PatternSource::new(backing)), ..self }
+    }
+
+    /// The same over a backing file that reads as zeroes in `hole`.
+    #[must_use]
+    pub fn with_hole(self, hole: Range<u64>) -> Self {
+        Self { backing: self.backing.map(|backing| backing.with_hole(hole)), ..self }
     }
 
     /// The same on a disk that writes 4096 bytes as a whole.
@@ -117,15 +124,17 @@ impl Workload {
     /// What lies below the image.
     #[must_use]
     pub fn source(&self) -> Option<Arc<dyn Source>> {
-        self.backing.map(|size| Arc::new(PatternSource::new(size)) as Arc<dyn Source>)
+        self.backing.clone().map(|backing| Arc::new(backing) as Arc<dyn Source>)
     }
 
     /// What the guest reads where nothing was ever written.
     #[must_use]
     pub fn initial(&self, offset: u64, length: u64) -> Vec<u8> {
         let mut bytes = vec![0; to_usize(length)];
-        let data = self.backing.unwrap_or(0).saturating_sub(offset).min(length);
-        bytes[..to_usize(data)].copy_from_slice(&pattern(BACKING, offset, data));
+        if let Some(backing) = &self.backing {
+            let present = backing.bytes().saturating_sub(offset).min(length);
+            backing.fill(&mut bytes[..to_usize(present)], offset);
+        }
         bytes
     }
 

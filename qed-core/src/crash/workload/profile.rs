@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// The fixed runs, each with the rules that it is about. Clusters of 4 KiB, tables of one: the
 /// second L2 table begins at 2 MiB.
-pub const QUICK: [&str; 40] = [
+pub const QUICK: [&str; 43] = [
     // C1: an entry that a killed process wrote and no sync covered; a flush that writes nothing.
     "punch=0 | write 0+4096; reopen; discard 0+4096; deny [sync]; try flush; kill; \
      write 4096+4096; flush",
@@ -21,6 +21,8 @@ pub const QUICK: [&str; 40] = [
     // C4: what is ordered.
     "backing=32768 | write 4096+4096; flush; write 8192+4096; flush; write 12800+512; flush",
     "punch=0 | write 0+4096; flush; discard 0+4096; flush; write 8192+4096; flush",
+    "backing=32768 hole=4608:18944 | write 36864+512; write 8192+512; flush; \
+     queued {write 12288+4096, write 4608+512, flush, write 16384+512}; flush",
     "backing=32768 | write 0+4096; flush; discard 0+4096; flush; zero 4096+4096 unmap; flush",
     // C5: safe values alone.
     "backing=32768 | write 118784+4096; flush; write 4096+4096; write 122880+4096; flush",
@@ -51,6 +53,11 @@ pub const QUICK: [&str; 40] = [
      write 40960+512, write 45056+4096}; flush",
     "punch=0 | write 0+16384; flush; queued {write 0+4096, discard 4096+4096, flush, \
      write 16384+512, write 24576+512}; write 20992+512; flush",
+    // C4: entries of forced writes that go ahead of their data, and those that must not.
+    "| write 0+4096; flush; queued {write 4096+4096 fua, write 8704+512, flush, \
+     write 12288+512 fua}; write 8192+512; flush",
+    "punch=0 | write 0+8192; flush; discard 0+4096; flush; queued {write 8192+4096 fua, flush}; \
+     flush",
     // C12, C18: dangling entries that another writer left, announced.
     "length=16384 put=16:2 put=4096:8192 put=8216:12288 put=8192:20480 | \
      write 20480+4096; write 24576+4096; flush",

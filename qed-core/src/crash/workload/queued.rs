@@ -1,9 +1,10 @@
 //! Calls in flight together, as a queue has them: begun one after the other, moved, and ended in
 //! another order, by no thread of their own.
 //!
-//! What begins without waiting begins; in the midst of the data's moving the flushes among the
-//! calls are made; then what has begun ends, the last one first. Whatever would have waited is
-//! called when the others have ended.
+//! What begins without waiting begins; forced writes publish their entries before any data moves,
+//! where they may; in the midst of the data's moving the flushes among the calls are made; then
+//! what has begun ends, the last one first, and a forced write is flushed. Whatever would have
+//! waited is called when the others have ended.
 
 use super::run::{Runner, perform};
 use crate::crash::guest::Call;
@@ -15,6 +16,7 @@ use std::io::IoSlice;
 struct Flight {
     number: u64,
     bytes: Vec<u8>,
+    forced: bool,
     begun: Begun,
     moved: Result<()>,
 }
@@ -30,6 +32,9 @@ impl Runner {
                 None => others.push(call),
             }
         }
+        for flight in flights.iter_mut().filter(|flight| flight.forced) {
+            flight.begun.take_early().map_or(Ok(()), |early| image.publish_early(early))?;
+        }
         let half = flights.len() / 2;
         let (early, late) = flights.split_at_mut(half);
         early.iter_mut().for_each(|flight| flight.moves(&image));
@@ -38,8 +43,10 @@ impl Runner {
         let mut moved = Ok(());
         for flight in flights.into_iter().rev() {
             image.end(flight.begun, flight.moved.is_ok());
-            self.recorder.end(flight.number, flight.moved.is_ok());
-            moved = moved.and(flight.moved);
+            let owes_flush = flight.forced && flight.moved.is_ok();
+            let done = if owes_flush { image.flush() } else { flight.moved };
+            self.recorder.end(flight.number, done.is_ok());
+            moved = moved.and(done);
         }
         flushed?;
         moved?;
@@ -48,12 +55,12 @@ impl Runner {
     }
 
     fn begin(&self, image: &Image, call: &Call) -> Option<Flight> {
-        let Call::Write { offset, length, forced: false, .. } = call else { return None };
+        let Call::Write { offset, length, forced, .. } = call else { return None };
         let begun = image.begin_write(*offset, *length, Flags::NONE)?;
         let number = self.number(call);
         self.recorder.begin(number);
         let bytes = call.bytes(number).unwrap_or_default();
-        Some(Flight { number, bytes, begun, moved: Ok(()) })
+        Some(Flight { number, bytes, forced: *forced, begun, moved: Ok(()) })
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Step, Workload};
 use crate::crash::guest::Call;
 use crate::crash::random::Random;
 use crate::storage::{CallKind, Preallocation, Trigger};
+use std::ops::Range;
 
 /// A disk whose end wanders about, in its first clusters or about the end of its first L2 table.
 pub(super) fn resizing(mut workload: Workload, mut random: Random) -> Workload {
@@ -19,7 +20,10 @@ pub(super) fn resizing(mut workload: Workload, mut random: Random) -> Workload {
         _ => first + (1 + random.word() % sectors) * S,
     };
     workload.size = end(&mut random);
-    workload.backing = workload.backing.map(|backing| first + backing);
+    if let Some(backing) = workload.backing.take() {
+        let Range { start, end } = backing.hole();
+        workload = workload.over(first + backing.bytes()).with_hole(first + start..first + end);
+    }
     let kinds = match workload.backing {
         Some(_) => &[Preallocation::Metadata][..],
         None => &[Preallocation::Metadata, Preallocation::Falloc, Preallocation::Full],

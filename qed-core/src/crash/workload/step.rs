@@ -20,8 +20,9 @@ pub enum Step {
     Work(Work),
     /// Work in the midst of which calls are made, but for those that would wait for it.
     Beside(Work, Trigger, Vec<Call>),
-    /// Calls in flight together, as a queue has them: all begin, flushes among them are made in the
-    /// midst, and the last one ends first.
+    /// Calls in flight together, as a queue has them: all begin, forced writes publish their
+    /// entries ahead of all data where they may, flushes among them are made in the midst, and the
+    /// last one ends first.
     Queued(Vec<Call>),
     /// From here on the disk fails where this strikes.
     Fail(Trigger),

@@ -12,7 +12,11 @@ impl fmt::Display for Workload {
         let punch = u8::from(*punches);
         write!(f, "cluster={cluster} table={table} size={size} unit={unit} punch={punch}")?;
         if let Some(backing) = backing {
-            write!(f, " backing={backing}")?;
+            write!(f, " backing={}", backing.bytes())?;
+            let hole = backing.hole();
+            if !hole.is_empty() {
+                write!(f, " hole={}:{}", hole.start, hole.end)?;
+            }
         }
         if self.length > 0 {
             write!(f, " length={}", self.length)?;
@@ -32,10 +36,15 @@ impl FromStr for Workload {
         for word in head.split_whitespace() {
             let wrong = || Error::invalid(format!("{word:?} makes no sense in a workload"));
             let (name, value) = word.split_once('=').ok_or_else(wrong)?;
-            if name == "put" {
-                let (offset, word) = value.split_once(':').ok_or_else(wrong)?;
+            if name == "put" || name == "hole" {
+                let (first, second) = value.split_once(':').ok_or_else(wrong)?;
                 let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
-                workload.words.push((number(offset)?, number(word)?));
+                let (first, second) = (number(first)?, number(second)?);
+                match name {
+                    "hole" if workload.backing.is_none() => return Err(wrong()),
+                    "hole" => workload = workload.with_hole(first..second),
+                    _ => workload.words.push((first, second)),
+                }
                 continue;
             }
             let value: u64 = value.parse().map_err(|_| wrong())?;
@@ -46,7 +55,7 @@ impl FromStr for Workload {
                 "size" => workload.size = value,
                 "unit" => workload.unit = value,
                 "punch" => workload.punches = value != 0,
-                "backing" => workload.backing = Some(value),
+                "backing" => workload = workload.over(value),
                 _ => return Err(wrong()),
             }
         }
@@ -81,7 +90,7 @@ mod tests {
     fn workloads_are_printed_and_parsed_back() {
         // Goal: a line is a whole workload. Method: every kind of step there and back.
         let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 \
-                    length=204800 put=16:7 | \
+                    hole=512:8192 length=204800 put=16:7 | \
                     write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; \
                     deny [punch ever]; \
                     shorten 512 [write metadata=0]; \
@@ -93,6 +102,8 @@ mod tests {
         for text in [
             "cluster=1 | ",
             "cluster=4096 often",
+            "hole=0:512 |",
+            "backing=4096 hole=512 |",
             "size=100",
             "unit=1024",
             "| killed 1=2",

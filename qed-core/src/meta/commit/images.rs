@@ -17,7 +17,7 @@ impl Meta {
     ///
     /// # Errors
     /// A write failed; the storage has latched.
-    pub(super) fn write_out(&self, slices: &[Arc<Slice>], phase: Phase) -> Result<Needs> {
+    pub(in crate::meta) fn write_out(&self, slices: &[Arc<Slice>], phase: Phase) -> Result<Needs> {
         let follows = |one: &Arc<Slice>, next: &Arc<Slice>| {
             one.offset().get() + SLICE_BYTES as u64 == next.offset().get()
         };

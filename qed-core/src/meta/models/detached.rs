@@ -3,7 +3,7 @@
 
 use std::io::IoSliceMut;
 
-use super::{SCHEDULES, check, format, settings};
+use super::{SCHEDULES, check, format, open, settings};
 use crate::addr::GuestCluster;
 use crate::meta::plan::detached::{ReadTicket, WriteTicket};
 use crate::meta::plan::lookup::Place;
@@ -27,7 +27,7 @@ fn image() -> Arc<Meta> {
     // Freed clusters come back as they are: whoever gets one too early finds its bytes.
     let storage = Arc::new(MemoryStorage::new().without_punch());
     format(&storage);
-    let meta = Meta::open(storage, None, settings(Rules::default())).unwrap();
+    let meta = open(storage, settings(Rules::default())).unwrap();
     meta.begin_write().unwrap();
     write(&meta, 0, 1);
     meta.flush().unwrap();
@@ -73,14 +73,28 @@ fn discard(meta: &Meta, cluster: u64) {
 /// that want its cluster get it, and its data is never lost nor anybody else's.
 #[test]
 fn model_a_detached_write_is_published_by_whoever_comes() {
-    check(SCHEDULES, || {
+    detached_write(false);
+}
+
+/// The same where its entry goes ahead of its data.
+#[test]
+fn model_a_detached_write_may_be_published_before_its_data() {
+    detached_write(true);
+}
+
+fn detached_write(early: bool) {
+    check(SCHEDULES, move || {
         let meta = image();
         let done = ring::<WriteTicket>();
         let owner = {
             let (meta, done) = (meta.clone(), done.clone());
             thread::spawn(move || {
                 let Some(plan) = meta.plan_write_now(CLUSTER, CLUSTER).unwrap() else { return 0 };
-                let ticket = plan.detach();
+                let mut ticket = plan.detach();
+                if early {
+                    let entries = ticket.take_early();
+                    entries.map_or(Ok(()), |entries| meta.publish_early(entries)).unwrap();
+                }
                 ticket.segments.iter().for_each(|part| put(&meta, part.file.get(), 2));
                 done.lock().push(ticket);
                 1

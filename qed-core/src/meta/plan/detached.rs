@@ -33,10 +33,11 @@ pub(crate) struct ReadTicket {
 #[must_use]
 pub(crate) struct WriteTicket {
     pub(crate) segments: Few<WriteSegment>,
-    length: u64,
-    entries: Vec<NewEntry>,
-    runs: Vec<Run>,
-    slice: Option<Arc<Slice>>,
+    pub(super) entries: Vec<NewEntry>,
+    pub(super) runs: Vec<Run>,
+    pub(super) slice: Option<Arc<Slice>>,
+    /// The entries may be published before the data has been written.
+    pub(super) early: bool,
     claims: Option<ClaimTicket>,
     request: Option<RequestTicket>,
 }
@@ -94,7 +95,7 @@ impl Meta {
         if plan.claimed.is_none() {
             return Ok(None);
         }
-        plan.map(offset, &slice, &mut Base::unasked(self.backing()))?;
+        plan.map(offset, &slice, &mut Base::unasked(self.below()))?;
         plan.slice = Some(slice);
         let copies = |fill: Option<Fill>| fill.is_some_and(|fill| fill.from_backing);
         let ready = !plan.segments.iter().any(|part| copies(part.head) || copies(part.tail));
@@ -103,10 +104,11 @@ impl Meta {
 
     /// The plan that `ticket`, of this image, stands for. Its data has begun to move.
     pub(crate) fn attach_write(&self, ticket: WriteTicket) -> WritePlan<'_> {
+        let length = ticket.segments.iter().map(|part| part.length).sum();
         WritePlan {
             meta: self,
             segments: ticket.segments,
-            length: ticket.length,
+            length,
             entries: ticket.entries,
             runs: ticket.runs,
             left: Run { start: FileCluster(0), count: 0, fresh: false },
@@ -130,8 +132,8 @@ impl WritePlan<'_> {
     /// I/O has ended, and publishes or drops it then.
     pub(crate) fn detach(mut self) -> WriteTicket {
         WriteTicket {
+            early: self.may_be_early(),
             segments: std::mem::replace(&mut self.segments, Few::new()),
-            length: self.length,
             entries: take(&mut self.entries),
             runs: take(&mut self.runs),
             slice: self.slice.take(),

@@ -4,6 +4,7 @@
 pub(crate) mod base;
 pub(crate) mod claims;
 pub(crate) mod detached;
+pub(crate) mod early;
 pub(crate) mod few;
 pub(crate) mod fill;
 pub(crate) mod grace;

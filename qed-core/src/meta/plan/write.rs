@@ -110,9 +110,29 @@ impl Meta {
         let slice = self.slice_to_change(first)?;
         let clusters = (first.get()..=last.get()).map(Claim::Cluster);
         plan.claimed = Some(self.claims.take(clusters));
-        plan.map(offset, &slice, &mut Base::new(self.backing()))?;
+        plan.map(offset, &slice, &mut Base::new(self.below()))?;
         plan.slice = Some(slice);
         Ok(plan)
+    }
+
+    /// Whether an entry's value is safe at once: its data may come later (C2, C4).
+    pub(super) fn is_unordered(&self, new: &NewEntry) -> bool {
+        let rules = self.settings.rules;
+        let end = new.offset.get() + self.geometry.cluster_size();
+        (new.unordered || rules.breaks(Rule::OrderedEntries))
+            && (self.space.is_durable(end, &self.clock) || rules.breaks(Rule::DataWaitsForLength))
+    }
+
+    /// What publishing `entries` now changes in their slice.
+    pub(super) fn changes(&self, entries: &[NewEntry]) -> Vec<Change> {
+        let stamp = self.clock.now();
+        let change = |new: &NewEntry| Change {
+            entry: new.entry,
+            word: new.offset.get(),
+            wait: if self.is_unordered(new) { None } else { Some(stamp) },
+            retires: false,
+        };
+        entries.iter().map(change).collect()
     }
 
     pub(super) fn empty_plan<'a>(
@@ -160,23 +180,7 @@ impl WritePlan<'_> {
         meta.clock.note_data();
         self.runs.clear();
         let Some(slice) = self.slice.take() else { return };
-        let stamp = meta.clock.now();
-        let size = meta.geometry.cluster_size();
-        let changes: Vec<Change> = self
-            .entries
-            .iter()
-            .map(|new| {
-                let unordered = new.unordered || meta.settings.rules.breaks(Rule::OrderedEntries);
-                let durable = meta.space.is_durable(new.offset.get() + size, &meta.clock)
-                    || meta.settings.rules.breaks(Rule::DataWaitsForLength);
-                Change {
-                    entry: new.entry,
-                    word: new.offset.get(),
-                    wait: if unordered && durable { None } else { Some(stamp) },
-                    retires: false,
-                }
-            })
-            .collect();
+        let changes = meta.changes(&self.entries);
         meta.publish(&slice, &changes);
     }
 
@@ -220,10 +224,11 @@ impl WritePlan<'_> {
                     let wanted = geometry.clusters_for(end - start);
                     let (place, fresh) = self.next_new(wanted, slice, cluster)?;
                     let whole = length == size;
-                    let zeroes =
-                        entry == L2Entry::Zero || base.reads_zero(start, start + size, whole)?;
-                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size() };
                     let rules = meta.settings.rules;
+                    let all = if rules.breaks(Rule::HolesCoverClusters) { 1 } else { size };
+                    let zeroes =
+                        entry == L2Entry::Zero || base.reads_zero(start, start + all, whole)?;
+                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size() };
                     let head = fill.part(meta, start, at);
                     let head = head.filter(|_| !rules.breaks(Rule::FillBefore));
                     let tail = fill.part(meta, at + length, start + size);

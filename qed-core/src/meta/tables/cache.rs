@@ -22,12 +22,12 @@
 //!    its lock only, and go when nobody holds them.
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::tables::slice::{Level, SLICE_BYTES, Slice, View};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank};
+use crate::sync::{Apart, Condvar, Mutex, MutexGuard, OnceLock, Rank};
 
 /// Lines of a set that have a tag.
 const WAYS: usize = 8;

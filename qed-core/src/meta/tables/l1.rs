@@ -7,7 +7,7 @@
 //! that nothing is written to a table in the belief that it is data (F3.5).
 
 use std::io::IoSliceMut;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::addr::FileOffset;
 use crate::error::{Corruption, Error, Result};
@@ -17,7 +17,7 @@ use crate::meta::space::refs::Refs;
 use crate::meta::tables::slice::{Level, SLICE_BYTES, SLICE_ENTRIES, Slice};
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use crate::sync::{Mutex, Rank, RwLock};
+use crate::sync::{Mutex, OnceLock, Rank, RwLock};
 
 #[derive(Debug)]
 pub(crate) struct L1 {

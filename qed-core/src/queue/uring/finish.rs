@@ -4,11 +4,31 @@
 use super::flight::{Flight, Outcome};
 use super::{Shared, Table};
 use crate::error::Result;
-use crate::image::Forced;
+use crate::image::{EarlyEntries, Forced};
 use crate::queue::pool::Job;
 use crate::queue::request::{Completion, Operation};
 
+/// What has become of a request whose data has been moved, or not.
+pub(super) enum Ended {
+    Answered(Completion),
+    /// The job answers it.
+    Owes(Job),
+}
+
 impl Table {
+    /// Whether no request is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.outside == 0 && self.flights.count() == 0
+    }
+
+    /// The entries that the request of `tag` may publish early, where it is the only one under way.
+    pub(super) fn take_early(&mut self, tag: u64) -> Option<EarlyEntries> {
+        if self.outside > 0 || self.flights.count() != 1 {
+            return None;
+        }
+        self.flights.flight_mut(tag)?.begun.take_early()
+    }
+
     /// Takes completions out of the ring until `most` requests are done, and adds those to
     /// `finished`.
     pub(super) fn harvest(&mut self, most: usize, finished: &mut Vec<Flight>) {
@@ -30,8 +50,8 @@ impl Shared {
         !self.table.lock().results.is_empty()
     }
 
-    /// Ends a request whose last piece is done, and answers it; None where a flush does so later.
-    pub(super) fn finish(&self, flight: Flight) -> Option<Completion> {
+    /// Ends a request whose last piece is done.
+    pub(super) fn finish(&self, flight: Flight) -> Ended {
         let Flight { mut request, mut begun, outcome, .. } = flight;
         let disk = &*self.disk;
         let failed = match &outcome {
@@ -53,21 +73,18 @@ impl Shared {
         };
         let owes_flush = begun.forced() == Forced::ByFlush && moved.is_ok();
         disk.end(begun, moved.is_ok());
-        if owes_flush {
-            self.table.lock().outside += 1;
-            self.pool.push([Job::Flush(request)]);
-            return None;
+        match owes_flush {
+            true => Ended::Owes(Job::Flush(request)),
+            false => Ended::Answered(request.end(moved)),
         }
-        Some(request.end(moved))
     }
 
     /// Ends requests that were counted as answered by way of the inbox, and puts the answers there.
     pub(super) fn deliver(&self, finished: &mut Vec<Flight>) {
         for flight in finished.drain(..) {
             match self.finish(flight) {
-                Some(completion) => self.inbox.put(completion),
-                // It was counted again.
-                None => self.table.lock().outside -= 1,
+                Ended::Answered(completion) => self.inbox.put(completion),
+                Ended::Owes(job) => self.pool.push([job]),
             }
         }
     }

@@ -104,6 +104,11 @@ impl Flights {
         None
     }
 
+    /// The request to which the piece `tag` belongs.
+    pub(super) fn flight_mut(&mut self, tag: u64) -> Option<&mut Flight> {
+        self.slots.get_mut(slot_of(tag))?.flight.as_mut()
+    }
+
     /// Notes what has become of the piece `tag` names; gives its request when that was the last.
     pub(super) fn done(&mut self, tag: u64, result: i32) -> Option<Flight> {
         let slot = self.slots.get_mut(slot_of(tag))?;

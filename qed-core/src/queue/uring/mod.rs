@@ -9,14 +9,15 @@
 mod finish;
 mod flight;
 mod ring;
+mod waiting;
 mod watch;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::event::{Event, wait_readable};
+use super::event::Event;
 use super::inbox::{Inbox, left};
 use super::options::{Aio, QueueOptions};
 use super::pool::{Job, Pool};
@@ -26,6 +27,7 @@ use crate::chain::{Begun, Disk, FileKey};
 use crate::error::{Error, Result};
 use crate::image::Flags;
 use crate::sync::{Condvar, Mutex, Rank, thread};
+use finish::Ended;
 use flight::{Flight, Flights};
 use io_uring::squeue;
 use ring::{Entries, Results, ring};
@@ -39,6 +41,10 @@ pub(super) struct Uring {
     file: FileKey,
     /// Tags of entries that the kernel may not have taken yet, oldest first.
     pushed: Vec<u64>,
+    /// Jobs that have not begun.
+    held: Vec<Job>,
+    /// The tag of a forced write whose entries may be published while its data moves.
+    early: Option<u64>,
     /// The kernel takes no entries any more: the pool does everything.
     broken: bool,
     event_is_registered: bool,
@@ -49,7 +55,6 @@ pub(super) struct Uring {
 #[derive(Debug, Default)]
 struct Scratch {
     parts: Vec<RawPart>,
-    jobs: Vec<Job>,
     ready: Vec<Flight>,
     entries: Vec<squeue::Entry>,
     finished: Vec<Flight>,
@@ -122,6 +127,8 @@ impl Uring {
             watcher,
             file,
             pushed: Vec::new(),
+            held: Vec::new(),
+            early: None,
             broken: false,
             event_is_registered: false,
             scratch: Scratch::default(),
@@ -171,51 +178,6 @@ impl Uring {
         self.scratch.entries = entries;
     }
 
-    /// Hands entries to the kernel and waits for `want` completions, at most as long as `timeout`
-    /// says; a signal ends the wait early.
-    fn enter(&mut self, want: usize, timeout: Option<Duration>) {
-        for _ in 0..MOST_TRIES {
-            let Err(error) = self.entries.enter(want, timeout) else { return };
-            match error.raw_os_error() {
-                Some(libc::ETIME | libc::EINTR) => return,
-                // No memory at the moment, or too many completions that nobody has taken out.
-                Some(libc::EAGAIN | libc::EBUSY) => {
-                    self.shared.divert();
-                    thread::yield_now();
-                }
-                _ => break,
-            }
-        }
-        // What the kernel has not taken it never will: calls do it.
-        self.broken = true;
-        let left = self.entries.unsubmitted();
-        let taken = self.pushed.len().saturating_sub(left);
-        self.shared.give_up(&self.pushed[taken..]);
-        self.pushed.clear();
-    }
-
-    /// Waits until about `need` more completions can be fetched, or the deadline has passed. Hands
-    /// the kernel what has been prepared, by the same call where that does it.
-    fn wait(&mut self, need: usize, deadline: Option<Instant>) -> Result<()> {
-        let (in_ring, outside) = {
-            let mut table = self.shared.table.lock();
-            table.owner_waits = true;
-            (table.flights.count(), table.outside)
-        };
-        let mut waited = Ok(());
-        if outside == 0 && !self.broken {
-            self.enter(need.min(in_ring), left(deadline));
-        } else {
-            self.submit();
-            // The event was made when the engine was.
-            let event = self.shared.inbox.event()?;
-            let either = [self.entries.as_fd(), event.as_fd()];
-            waited = wait_readable(&either, left(deadline)).map(drop);
-        }
-        self.shared.table.lock().owner_waits = false;
-        waited.map_err(|error| Error::io("waiting for completions", error))
-    }
-
     /// Takes at most `most` completions from the inbox and the ring.
     fn collect(&mut self, completions: &mut Vec<Completion>, most: usize) {
         // The inbox first: emptied, it clears the event, which the ring may share.
@@ -228,7 +190,10 @@ impl Uring {
             table.harvest(most - taken, finished);
         }
         for flight in finished.drain(..) {
-            completions.extend(self.shared.finish(flight));
+            match self.shared.finish(flight) {
+                Ended::Answered(completion) => completions.push(completion),
+                Ended::Owes(job) => self.held.push(job),
+            }
         }
     }
 }
@@ -242,15 +207,15 @@ impl Engine for Uring {
         for mut request in requests.drain(..) {
             match self.begin(&mut request) {
                 Some(begun) => self.scratch.ready.push(Flight::new(request, begun)),
-                None => self.scratch.jobs.push(Job::Call(request)),
+                None => self.held.push(Job::Call(request)),
             }
         }
         let left = self.entries.unsubmitted();
         self.pushed.drain(..self.pushed.len().saturating_sub(left));
-        let Scratch { jobs, ready, entries, finished, .. } = &mut self.scratch;
+        let Scratch { ready, entries, finished, .. } = &mut self.scratch;
+        let has_early = matches!(&ready[..], [only] if only.begun.has_early());
         {
             let mut table = self.shared.table.lock();
-            table.outside += jobs.len();
             for flight in ready.drain(..) {
                 finished.extend(table.flights.place(flight, &mut |entry| entries.push(entry)));
             }
@@ -259,14 +224,13 @@ impl Engine for Uring {
                 self.shared.called.notify_one();
             }
         }
-        if !jobs.is_empty() {
-            self.shared.pool.push(jobs.drain(..));
-        }
+        self.early = entries.last().filter(|_| has_early).map(squeue::Entry::get_user_data);
         self.shared.deliver(finished);
         self.push();
     }
 
     fn submit(&mut self) {
+        self.hand_out();
         if !self.broken && self.entries.has_work() {
             self.enter(0, None);
         }
@@ -290,6 +254,12 @@ impl Engine for Uring {
             let count = completions.len() - before;
             if count >= min || expired {
                 break;
+            }
+            if deadline.is_none()
+                && let Some(done) = self.work()
+            {
+                completions.push(done);
+                continue;
             }
             self.wait(min - count, deadline)?;
             expired = left(deadline).is_some_and(|left| left.is_zero());
@@ -330,6 +300,7 @@ impl Drop for Uring {
             // However the wait ends, the next look tells.
             let _ = self.wait(1, None);
         }
+        self.hand_out();
         self.shared.table.lock().ended = true;
         self.shared.called.notify_one();
         if let Some(watcher) = self.watcher.take() {
@@ -345,8 +316,6 @@ impl Drop for Uring {
 const LONGEST: u64 = 1 << 30;
 /// The most parts of a request that goes to the ring: a system call takes 1024.
 const MOST_PARTS: usize = 512;
-/// How often the kernel is asked again when it has no room at the moment.
-const MOST_TRIES: usize = 1000;
 
 #[cfg(all(test, not(feature = "shuttle")))]
 mod tests;

@@ -3,15 +3,42 @@
 
 #![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
 
+use std::os::unix::fs::FileExt;
+
 use super::*;
 use crate::chain::OpenOptions;
 use crate::image::CacheMode;
 use crate::ops::{CreateOptions, create};
 use crate::queue::buffers::Buffers;
-use crate::source::Format;
+use crate::source::{ExtentKind, Format};
 use crate::storage::AlignedBuffer;
+use std::time::Duration;
 
 const CLUSTER: u64 = 4096;
+
+/// An overlay whose first cluster is its own, over a raw file with data in clusters 10 to 20 and
+/// behind half of cluster 30, and holes around it.
+fn overlay(folder: &tempfile::TempDir, cache: CacheMode) -> Arc<Disk> {
+    let base = folder.path().join("base");
+    let file = std::fs::File::create(&base).unwrap();
+    file.set_len(64 * CLUSTER).unwrap();
+    file.write_all_at(&[7; 10 * 4096], 10 * CLUSTER).unwrap();
+    file.write_all_at(&[7; 4096], 30 * CLUSTER).unwrap();
+    let path = folder.path().join("overlay");
+    let spec = CreateOptions {
+        size: Some(4 << 20),
+        cluster_size: Some(2 * CLUSTER),
+        backing: Some(base),
+        backing_format: Some(Format::Raw),
+        ..CreateOptions::default()
+    };
+    create(&path, &spec).unwrap();
+    let mut options = OpenOptions::default();
+    options.image.cache = cache;
+    let disk = Disk::open(&path, &options).unwrap();
+    disk.pwrite(&[1; 4096], 0, Flags::NONE).unwrap();
+    Arc::new(disk)
+}
 
 /// An image whose first table is there and whose first 64 clusters are mapped.
 fn disk(folder: &tempfile::TempDir, format: Format, cache: CacheMode) -> Arc<Disk> {
@@ -91,6 +118,36 @@ fn what_needs_no_waiting_goes_to_the_ring() {
 }
 
 #[test]
+fn writes_over_holes_of_the_backing_file_go_to_the_ring_once_they_are_known() {
+    let write =
+        |at: u64| request(Operation::Write { offset: at * CLUSTER }, Flags::NONE, aligned(4096));
+    for cache in [CacheMode::Writeback, CacheMode::None] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = overlay(&folder, cache);
+        let Some(mut engine) = engine(&disk) else { return };
+        // The first write has learnt of the hole before the data.
+        assert_eq!(run(&mut engine, vec![write(2), write(5), write(8)]).0, 3);
+        assert_eq!(run(&mut engine, vec![write(10)]).0, 0, "a copy");
+        assert_eq!(run(&mut engine, vec![write(13)]).0, 0, "a copy, of a run that is known");
+        assert_eq!(run(&mut engine, vec![write(22)]).0, 0, "the hole behind is to be found");
+        assert_eq!(run(&mut engine, vec![write(24), write(28)]).0, 2);
+        assert_eq!(run(&mut engine, vec![write(31)]).0, 0, "half of the cluster is data");
+        assert_eq!(run(&mut engine, vec![write(100)]).0, 1, "behind the backing file's end");
+        let mut content = vec![1; 64 * 4096];
+        disk.pread(&mut content, 0).unwrap();
+        let written = [0, 2, 5, 8, 10, 13, 22, 24, 28, 31];
+        for (at, block) in content.chunks_exact(4096).enumerate() {
+            let expected = match at {
+                0 => 1,
+                10..20 | 30 if !written.contains(&at) => 7,
+                _ => 0,
+            };
+            assert!(block.iter().all(|byte| *byte == expected), "block {at}");
+        }
+    }
+}
+
+#[test]
 fn what_would_wait_goes_to_the_pool() {
     let folder = tempfile::tempdir().unwrap();
     let disk = disk(&folder, Format::Qed, CacheMode::None);
@@ -126,10 +183,72 @@ fn forced_writes_in_place_are_made_stable_by_the_ring() {
     let Some(mut engine) = engine(&disk) else { return };
     assert_eq!(run(&mut engine, vec![write(0), write(CLUSTER)]).0, 2);
     assert_eq!(engine.shared.pool.threads(), 0);
-    // Into a new cluster: the data by the ring, the flush by the pool.
+    // Into a new cluster: the data by the ring, the flush by the owner that waits.
     assert_eq!(run(&mut engine, vec![write(100 * CLUSTER)]).0, 1);
-    assert_eq!(engine.shared.pool.threads(), 1);
+    assert_eq!(engine.shared.pool.threads(), 0);
+    // By the pool, where several are pending, or the owner has set a deadline.
+    assert_eq!(run(&mut engine, vec![write(102 * CLUSTER), write(104 * CLUSTER)]).0, 2);
+    assert!(engine.shared.pool.threads() > 0);
+    let mut requests = vec![write(106 * CLUSTER)];
+    engine.start(&mut requests);
+    let (mut completions, soon) = (Vec::new(), Duration::from_secs(100));
+    let deadline = Instant::now() + soon;
+    assert_eq!(engine.reap(&mut completions, 1, 1, Some(deadline)).unwrap(), 1);
     assert_eq!(engine.shared.table.lock().outside, 0);
+}
+
+#[test]
+fn an_owner_that_waits_for_one_call_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(&folder, Format::Qed, CacheMode::None);
+    let Some(mut engine) = engine(&disk) else { return };
+    let calls = [
+        request(Operation::Flush, Flags::NONE, Buffers::none()),
+        request(Operation::Discard { offset: 0, length: CLUSTER }, Flags::NONE, Buffers::none()),
+        request(Operation::Zeroes { offset: 0, length: CLUSTER }, Flags::NONE, Buffers::none()),
+        request(Operation::Read { offset: 1 }, Flags::NONE, vec![0; 4097].into()),
+        request(Operation::Write { offset: 1 }, Flags::NONE, vec![0; 4097].into()),
+    ];
+    for call in calls {
+        engine.start(&mut vec![call]);
+        let mut completions = Vec::new();
+        assert_eq!(engine.reap(&mut completions, 1, 1, None).unwrap(), 1);
+        assert!(completions.remove(0).result.is_ok());
+    }
+    assert_eq!(engine.shared.pool.threads(), 0);
+    // Not with a request in the ring: who waits for any of them gets the first.
+    let read = request(Operation::Read { offset: 0 }, Flags::NONE, aligned(4096));
+    let flush = request(Operation::Flush, Flags::NONE, Buffers::none());
+    engine.start(&mut vec![read, flush]);
+    assert!(engine.work().is_none());
+    assert_eq!(engine.reap(&mut Vec::new(), 2, 2, None).unwrap(), 2);
+    assert_eq!(engine.shared.pool.threads(), 1);
+}
+
+#[test]
+fn entries_of_a_forced_write_are_published_while_its_data_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(&folder, Format::Qed, CacheMode::None);
+    let Some(mut engine) = engine(&disk) else { return };
+    let is_mapped = |cluster| {
+        let extent = disk.extents(cluster * CLUSTER, CLUSTER).unwrap().next().unwrap().unwrap();
+        matches!(extent.kind, ExtentKind::Data { .. })
+    };
+    for (cluster, flags, early) in [(100, Flags::FUA, true), (102, Flags::NONE, false)] {
+        let offset = cluster * CLUSTER;
+        let mut data = AlignedBuffer::new(4096);
+        data.fill(7);
+        engine.start(&mut vec![request(Operation::Write { offset }, flags, data.into())]);
+        assert!(!is_mapped(cluster));
+        assert!(engine.work().is_none(), "it is answered when its data has landed");
+        assert_eq!(engine.shared.table.lock().flights.count(), 1);
+        assert_eq!(is_mapped(cluster), early);
+        assert_eq!(engine.reap(&mut Vec::new(), 1, 1, None).unwrap(), 1);
+        let mut content = [0; 4096];
+        disk.pread(&mut content, offset).unwrap();
+        assert_eq!(content, [7; 4096]);
+    }
+    assert_eq!(engine.shared.pool.threads(), 0);
 }
 
 #[test]
