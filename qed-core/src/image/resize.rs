@@ -46,14 +46,15 @@ impl Image {
     /// all that goes with it are stable when this returns.
     ///
     /// What is new reads as zeroes, also where the backing file is longer, and may be used once
-    /// this has returned; [`ResizeOptions::preallocation`] gives it its space. Where the disk shrinks, requests beyond the new end are refused at once,
-    /// those that run are waited for, and the space behind it goes back to the file system. After a
-    /// failure the disk has its old size; what was to be cut off may read as zeroes.
+    /// this has returned; [`ResizeOptions::preallocation`] gives it its space. Where the disk
+    /// shrinks, requests beyond the new end are refused at once, those that run are waited for, and
+    /// the space behind it goes back to the file system. After a failure the disk has its old size;
+    /// what was to be cut off may read as zeroes.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a size that the image
-    /// cannot have, or a smaller one without [`ResizeOptions::shrink`], for data that would have its
-    /// space over a backing file; [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace);
+    /// cannot have, or a smaller one without [`ResizeOptions::shrink`], for data that would have
+    /// its space over a backing file; [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace);
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) as at a first write; a failed read, write
     /// or sync.
     pub fn resize(&self, size: u64, options: ResizeOptions) -> Result<()> {

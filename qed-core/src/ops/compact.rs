@@ -4,11 +4,11 @@
 //! header | L1 | L2 tables, in one run | the guest's clusters in ascending order
 //! ```
 //!
-//! Works from the front, with the L1 table first. What stands in a place that is wanted is moved out of the way first, to
-//! wherever there is room; then the places are filled, and what moved left its own place to be
-//! filled later. Guest I/O may run beside it: a cluster is claimed while it moves, in batches, and
-//! only for so long. What the guest changes behind the work's back may need another pass, of which
-//! there are few. At the end the file is cut.
+//! Works from the front, with the L1 table first. What stands in a place that is wanted is moved
+//! out of the way first, to wherever there is room; then the places are filled, and what moved left
+//! its own place to be filled later. Guest I/O may run beside it: a cluster is claimed while it
+//! moves, in batches, and only for so long. What the guest changes behind the work's back may need
+//! another pass, of which there are few. At the end the file is cut.
 
 mod places;
 

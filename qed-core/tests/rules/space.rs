@@ -114,8 +114,8 @@ fn c15_a_scan_leaves_out_what_waits_for_its_sync() {
 
 #[test]
 fn c15_a_scan_leaves_out_what_an_incomplete_map_gave() {
-    // A map that had no room for all has its clusters handed out while the scan runs, which has read
-    // that table before: to the scan they are free.
+    // A map that had no room for all has its clusters handed out while the scan runs, which has
+    // read that table before: to the scan they are free.
     shows(Rule::ScanLeavesOutTouched, |rules| {
         let rig = fragmented(rules, true);
         rig.image().pread(&mut [0], 0).unwrap();

@@ -6,9 +6,9 @@ use crate::crash::guest::Wrong;
 use crate::crash::recording::Writer;
 use crate::source::Format;
 
-/// The header is what it was but for the disk's size and the L1 table's place, every entry is aligned, inside the file and
-/// referenced once, and no metadata is named as data. NEED_CHECK never comes in an image of
-/// libqed's; where another program set it, data entries may dangle.
+/// The header is what it was but for the disk's size and the L1 table's place, every entry is
+/// aligned, inside the file and referenced once, and no metadata is named as data. NEED_CHECK never
+/// comes in an image of libqed's; where another program set it, data entries may dangle.
 #[derive(Clone, Copy, Debug)]
 pub struct Structure;
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hold the writes of its slices --> safe values, whole, to the new place --> sync
-//!     --> one sector of the header --> sync --> its slices are written at the new place from here on
+//!     --> one sector of the header --> sync --> its slices are written at the new place
 //! ```
 //!
 //! A disk has the old header with the old table or the new one with the new table, and both tables

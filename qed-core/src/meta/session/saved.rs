@@ -28,8 +28,9 @@ impl Meta {
         Ok(saved.filter(|saved| !self.l1.tables_overlap(&saved.free)))
     }
 
-    /// Writes the map of `free`, which is all that is free where it is `complete`, in a file of `length` bytes, where it has room behind the header
-    /// and nobody else's bytes stand (F1.2); its bit follows when it is stable.
+    /// Writes the map of `free`, which is all that is free where it is `complete`, in a file of
+    /// `length` bytes, where it has room behind the header and nobody else's bytes stand (F1.2);
+    /// its bit follows when it is stable.
     ///
     /// # Errors
     /// A read or write failed.
