@@ -1,5 +1,6 @@
 /* Resizing, committing, rebasing: what they do, and how misuse is told. */
 #include "check.h"
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int stop(void *user_data, uint64_t done, uint64_t total) {
@@ -11,6 +12,7 @@ static int stop(void *user_data, uint64_t done, uint64_t total) {
 static void resize(void) {
     qed_image *image = new_image("disk.qed", MIB);
     unsigned char byte = 9;
+    struct stat status;
 
     OK(qed_image_pwrite(image, &byte, 1, MIB - 1, 0));
     OK(qed_image_resize(image, 2 * MIB, 0));
@@ -19,12 +21,20 @@ static void resize(void) {
     CHECK(byte == 0);
     FAILS(qed_image_resize(image, MIB, 0), EINVAL, QED_ERROR_INVALID_ARGUMENT,
           "qed_image_resize", "shrink");
-    FAILS(qed_image_resize(image, MIB, 2), EINVAL, QED_ERROR_INVALID_ARGUMENT, "qed_image_resize",
-          "unknown flags 0x2");
+    FAILS(qed_image_resize(image, MIB, 16), EINVAL, QED_ERROR_INVALID_ARGUMENT, "qed_image_resize",
+          "unknown flags 0x10");
+    FAILS(qed_image_resize(image, 3 * MIB, QED_PREALLOCATE_FALLOC | QED_PREALLOCATE_FULL), EINVAL,
+          QED_ERROR_INVALID_ARGUMENT, "qed_image_resize", "more than one");
+    FAILS(qed_image_resize(image, MIB, QED_SHRINK | QED_PREALLOCATE_FULL), EINVAL,
+          QED_ERROR_INVALID_ARGUMENT, "qed_image_resize", "grow");
     FAILS(qed_image_resize(image, 3 * MIB + 1, 0), EINVAL, QED_ERROR_INVALID_ARGUMENT,
           "qed_image_resize", "size");
     FAILS(qed_image_resize(NULL, MIB, 0), EINVAL, QED_ERROR_INVALID_ARGUMENT, "qed_image_resize",
           "NULL");
+    OK(qed_image_resize(image, 3 * MIB, QED_PREALLOCATE_METADATA));
+    OK(qed_image_resize(image, 4 * MIB, QED_PREALLOCATE_FALLOC));
+    OK(qed_image_resize(image, 5 * MIB, QED_PREALLOCATE_FULL));
+    CHECK(stat("disk.qed", &status) == 0 && status.st_blocks * 512 >= 2 * MIB);
     OK(qed_image_resize(image, MIB, QED_SHRINK));
     CHECK(qed_image_size(image) == MIB);
     OK(qed_image_close(&image));
