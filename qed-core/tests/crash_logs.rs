@@ -19,11 +19,9 @@ use qed_core::crash::workload::{Shape, generate};
 use qed_core::crash::{
     Call, Explorer, Medium, Panel, Plan, Recording, Report, Step, Subject, Workload, Writer,
 };
-use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::{Event, Log, Operation};
 use qemu::has_tools;
 use recorded::{data, recorded};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::script::{Script, sectors, write};
 
