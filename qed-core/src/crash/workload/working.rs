@@ -5,7 +5,7 @@ use super::generate::{Maker, S};
 use super::{Step, Work, Workload};
 use crate::crash::guest::Call;
 use crate::crash::random::Random;
-use crate::storage::{CallKind, Trigger};
+use crate::storage::{CallKind, Preallocation, Trigger};
 
 /// Some file below the image, or two, and perhaps an image that keeps what it reads of them.
 pub(super) fn below(workload: Workload, random: &mut Random) -> Workload {
@@ -86,7 +86,10 @@ impl Maker {
         let when = Trigger::on(kind).nth(1 + self.random.below(4) as u64);
         let when = metadata.map_or(when.clone(), |metadata| when.metadata(metadata));
         let when = if self.random.once_in(2) { when } else { when.afterwards() };
-        let mut inside = self.some(1, 3, |maker| match maker.random.below(6) {
+        // At other moments a resize would wait for the sync, or for the header.
+        let resizes = metadata == Some(false);
+        let mut inside = self.some(1, 3, |maker| match maker.random.below(7) {
+            6 if resizes => maker.resize(),
             0 => maker.read(),
             1 => maker.somewhere(),
             2 | 3 => maker.allocating(),
@@ -119,6 +122,13 @@ impl Maker {
     fn under_a_table(&mut self) -> u64 {
         let far = self.random.once_in(2) && self.span + 16 * self.cluster <= self.size;
         if far { self.span } else { 0 }
+    }
+
+    /// The disk is as large as at first, or larger by up to eight clusters.
+    fn resize(&mut self) -> Call {
+        let more = self.random.below(17) as u64 * (self.cluster / 2);
+        let (from, to) = (0, self.size + more);
+        Call::Resize { from, to, preallocation: Preallocation::Off }
     }
 
     fn read(&mut self) -> Call {
