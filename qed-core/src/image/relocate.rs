@@ -41,6 +41,12 @@ impl Image {
         changes || stable && self.meta.is_writing()
     }
 
+    /// Whether a resize would wait for another one, or for the L1 table, which is moving.
+    #[cfg(feature = "crash")]
+    pub(crate) fn resize_would_wait(&self) -> bool {
+        self.meta.is_size_claimed()
+    }
+
     fn copy(&self, piece: Piece, buffer: &mut [u8]) -> Result<()> {
         let storage = &self.meta.storage;
         let mut done = 0;

@@ -174,7 +174,8 @@ impl Runner {
             }
             other => other.range(),
         };
-        Ok(image.would_wait(range, range.is_none() || call.is_forced()))
+        let resizes = matches!(call, Call::Resize { .. }) && image.resize_would_wait();
+        Ok(resizes || image.would_wait(range, range.is_none() || call.is_forced()))
     }
 
     fn close(&self) -> Result<()> {

@@ -116,6 +116,11 @@ impl crate::meta::Meta {
         })
     }
 
+    /// Whether somebody has claimed the disk's size.
+    pub(crate) fn is_size_claimed(&self) -> bool {
+        self.claims.holds(Claim::Size)
+    }
+
     /// Whether a flush would wait for a write or a sync that is going on.
     pub(crate) fn is_writing(&self) -> bool {
         self.clock.is_syncing() || self.unstable.all().iter().any(|slice| slice.is_held())
