@@ -42,22 +42,19 @@ static void resize(void) {
 
 static qed_image *overlay(const char *path, const char *backing, uint64_t size) {
     qed_options *options = NULL;
-    qed_image *image = NULL;
 
     OK(qed_options_new(&options));
     OK(qed_options_set_str(options, "backing", backing));
     OK(qed_options_set_str(options, "backing_format", "qed"));
     OK(qed_image_create(path, size, options));
     OK(qed_options_free(&options));
-    OK(qed_image_open(path, NULL, &image));
-    return image;
+    return open_overlay(path);
 }
 
 static void expect(const char *path, uint64_t offset, unsigned char value) {
-    qed_image *image = NULL;
+    qed_image *image = open_overlay(path);
     unsigned char byte = 99;
 
-    OK(qed_image_open(path, NULL, &image));
     OK(qed_image_pread(image, &byte, 1, offset));
     CHECK(byte == value);
     OK(qed_image_close(&image));
@@ -71,16 +68,18 @@ static void commit(void) {
 
     OK(qed_image_pwrite(image, &byte, 1, 2 * MIB, 0));
     OK(qed_image_close(&image));
-    FAILS(qed_commit("over.qed", NULL, stop, &calls), ECANCELED, QED_ERROR_CANCELLED, "qed_commit",
-          "cancelled");
+    OK(qed_options_new(&options));
+    allow_backing(options);
+    FAILS(qed_commit("over.qed", options, stop, &calls), ECANCELED, QED_ERROR_CANCELLED,
+          "qed_commit", "cancelled");
     CHECK(calls > 0);
     expect("over.qed", 2 * MIB, 5);
-    OK(qed_options_new(&options));
     OK(qed_options_set_bool(options, "keep", true));
     OK(qed_options_set_str(options, "rate", "1G"));
     OK(qed_commit("over.qed", options, NULL, NULL));
+    OK(qed_options_set_bool(options, "keep", false));
+    OK(qed_commit("over.qed", options, NULL, NULL));
     OK(qed_options_free(&options));
-    OK(qed_commit("over.qed", NULL, NULL, NULL));
     expect("disk.qed", 2 * MIB, 5);
     expect("over.qed", 2 * MIB, 5);
     FAILS(qed_commit("disk.qed", NULL, NULL, NULL), EINVAL, QED_ERROR_INVALID_ARGUMENT,
@@ -94,9 +93,12 @@ static void rebase(void) {
     qed_image *image = new_image("other.qed", MIB);
 
     OK(qed_image_close(&image));
-    OK(qed_rebase("over.qed", "other.qed", NULL, NULL, NULL));
+    OK(qed_options_new(&options));
+    allow_backing(options);
+    OK(qed_rebase("over.qed", "other.qed", options, NULL, NULL));
     expect("over.qed", 2 * MIB, 5);
-    OK(qed_rebase("over.qed", NULL, NULL, NULL, NULL));
+    OK(qed_rebase("over.qed", NULL, options, NULL, NULL));
+    OK(qed_options_free(&options));
     CHECK(unlink("other.qed") == 0);
     expect("over.qed", 2 * MIB, 5);
     OK(qed_options_new(&options));

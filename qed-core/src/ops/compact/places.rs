@@ -192,6 +192,7 @@ impl<'a> Places<'a> {
         let Some(run) = self.mover.take(at, count) else { return Ok(false) };
         let moved = self.mover.move_table(index, run)?;
         self.tables_moved += u64::from(moved);
+        self.stint.note_moved();
         Ok(moved)
     }
 
@@ -209,6 +210,7 @@ impl<'a> Places<'a> {
         let plan = self.mover.plan(taken)?;
         missing += plan.skipped;
         self.clusters_moved += self.image.carry_out(plan)?;
+        self.stint.note_moved();
         Ok(missing)
     }
 
