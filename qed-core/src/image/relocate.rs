@@ -6,7 +6,7 @@ use super::Image;
 use crate::error::{Error, Result};
 use crate::meta::plan::moving::Mover;
 use crate::meta::plan::relocate::{MovePlan, Piece};
-use crate::storage::{AlignedBuffer, WriteFlags};
+use crate::storage::WriteFlags;
 
 /// Bytes copied at once.
 const AT_ONCE: usize = 1 << 20;

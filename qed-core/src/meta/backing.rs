@@ -8,20 +8,22 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::Meta;
-use crate::source::{Known, Source};
+use crate::source::{Known, PlainFile, Source};
 use crate::sync::OnceLock;
 
 /// The backing source, and those that came after it.
 #[derive(Debug)]
 pub(crate) struct Backing {
     source: Option<Arc<dyn Source>>,
+    plain: Option<PlainFile>,
     known: Known,
     next: OnceLock<Box<Backing>>,
 }
 
 impl Backing {
     pub(crate) fn new(source: Option<Arc<dyn Source>>) -> Self {
-        Self { source, known: Known::default(), next: OnceLock::new() }
+        let plain = source.as_deref().and_then(Source::plain_file);
+        Self { source, plain, known: Known::default(), next: OnceLock::new() }
     }
 
     /// What there is now.
@@ -36,6 +38,11 @@ impl Backing {
     /// The source, with its bytes.
     pub(crate) fn source(&self) -> Option<&dyn Source> {
         self.source.as_deref()
+    }
+
+    /// The plain file that the source is. The source lives as long as the image is open.
+    pub(crate) fn plain_file(&self) -> Option<PlainFile> {
+        self.plain
     }
 
     /// Where the run that holds `offset`, inside the source, ends at least, and whether it reads as
