@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{BackingInfo, Image};
 use crate::addr::GuestCluster;
 use crate::error::{Error, Result};
+use crate::meta::backing::ToCome;
 use crate::meta::plan::fill::{FillPiece, Wanted};
 use crate::source::{Extent, ExtentKind, Source, read_below};
 use crate::storage::WriteFlags;
@@ -85,10 +86,15 @@ impl Image {
         self.meta.backing_to_keep()
     }
 
-    /// Lets zeroes hide what a longer base would show behind the end of what lies below now.
-    pub(crate) fn lengthen_backing(&self, size: u64) {
-        let Some(below) = self.below().filter(|below| below.size() < size) else { return };
-        self.meta.replace_backing(Some(Arc::new(Longer { below, size })));
+    /// Lets zeroes hide what the base that is to come would show in place of zeroes, also behind
+    /// the end of what lies below now.
+    pub(crate) fn expect_backing(&self, base: ToCome) {
+        let Some(below) = self.below().filter(|_| self.meta.backing_to_come() != Some(base)) else {
+            return;
+        };
+        let size = base.size;
+        let below = if below.size() < size { Arc::new(Longer { below, size }) } else { below };
+        self.meta.replace_backing(Some(below), Some(base));
     }
 
     /// The longest name that [`rename_backing`](Self::rename_backing) takes, in bytes.
@@ -106,7 +112,7 @@ impl Image {
         let name = backing.as_ref().map(|info| (&info.name[..], raw(info)));
         self.meta.rename_backing(name)?;
         if backing.is_none() {
-            self.meta.replace_backing(None);
+            self.meta.replace_backing(None, None);
         }
         *self.backing_info.lock() = backing;
         Ok(())

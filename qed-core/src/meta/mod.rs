@@ -6,7 +6,7 @@
 //! [`space`] are what plans are made of; [`session`] and [`scan`] establish what may be believed of
 //! a file. Nothing here knows of the guest's buffers.
 
-mod backing;
+pub(crate) mod backing;
 mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;

@@ -16,6 +16,7 @@ use crate::addr::GuestCluster;
 use crate::chain::{Disk, LayerName, OpenOptions, directory_of, inspect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{BackingInfo, Image};
+use crate::meta::backing::ToCome;
 use crate::meta::plan::fill::Wanted;
 use crate::source::{Format, Source};
 
@@ -32,11 +33,13 @@ pub struct StreamOptions {
 
 /// What is to stay below the overlay.
 #[derive(Clone, Debug)]
-struct Base {
+pub(crate) struct StreamBase {
     /// How many layers below the overlay's own backing file it is.
-    depth: u32,
-    size: u64,
-    info: BackingInfo,
+    pub(crate) depth: u32,
+    /// Its bytes as a disk.
+    pub(crate) size: u64,
+    /// What the overlay calls it.
+    pub(crate) info: BackingInfo,
 }
 
 /// Brings what `disk`, a QED image that is open for writing, has from below into its own file, down
@@ -54,7 +57,7 @@ struct Base {
 pub fn stream(disk: &Disk, options: &StreamOptions, progress: &mut Progress<'_>) -> Result<()> {
     let layers = disk.layers();
     let base = match &options.base {
-        Some(path) => match Base::find(&layers, path)? {
+        Some(path) => match StreamBase::find(&layers, path)? {
             Some(base) => Some(base),
             // It is the backing file already.
             None => return Ok(()),
@@ -90,17 +93,38 @@ enum End {
 /// # Errors
 /// As there.
 pub fn stream_image(image: &Image, progress: &mut Progress<'_>) -> Result<()> {
+    stream_by_itself(image, None, progress)
+}
+
+/// As [`stream`], for an image by itself, down to a layer of its chain.
+///
+/// # Errors
+/// As there.
+#[cfg(feature = "crash")]
+pub(crate) fn stream_image_to(
+    image: &Image,
+    base: &StreamBase,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    stream_by_itself(image, Some(base), progress)
+}
+
+fn stream_by_itself(
+    image: &Image,
+    base: Option<&StreamBase>,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
     let job = Job::new(image.size());
     let (alone, rate) = (Stint::alone(&job), Rate::new(None));
     job.run(1, progress, &|| {
-        let done = bring_in(image, None, &alone, &rate, End::Renamed);
+        let done = bring_in(image, base, &alone, &rate, End::Renamed);
         done.map_err(|error| image.named_error(error))
     })
 }
 
 fn bring_in(
     image: &Image,
-    base: Option<&Base>,
+    base: Option<&StreamBase>,
     stint: &Stint<'_>,
     rate: &Rate,
     ends: End,
@@ -125,7 +149,7 @@ fn bring_in(
         );
         return Err(Error::invalid(text));
     }
-    image.lengthen_backing(base.size);
+    image.expect_backing(ToCome { depth: base.depth, size: base.size });
     if let Some(below) = image.below() {
         walk(image, &*below, Some(base), stint, rate)?;
     }
@@ -139,7 +163,7 @@ fn bring_in(
 fn walk(
     image: &Image,
     below: &dyn Source,
-    base: Option<&Base>,
+    base: Option<&StreamBase>,
     stint: &Stint<'_>,
     rate: &Rate,
 ) -> Result<()> {
@@ -159,7 +183,7 @@ fn walk(
 }
 
 /// What is to become of an unallocated cluster, the guest bytes `start..end`.
-fn wanted(below: &dyn Source, base: Option<&Base>, start: u64, end: u64) -> Result<Wanted> {
+fn wanted(below: &dyn Source, base: Option<&StreamBase>, start: u64, end: u64) -> Result<Wanted> {
     let base_size = base.map_or(0, |base| base.size);
     let (mut at, end) = (start, end.min(below.size()));
     // Zeroes above the base that would no longer hide it, and what of it there is to hide or see.
@@ -181,7 +205,7 @@ fn wanted(below: &dyn Source, base: Option<&Base>, start: u64, end: u64) -> Resu
     })
 }
 
-impl Base {
+impl StreamBase {
     /// The layer called `path` in the chain; none where it is the overlay's backing file already.
     fn find(layers: &[LayerName], path: &Path) -> Result<Option<Self>> {
         let same = |layer: &LayerName| {

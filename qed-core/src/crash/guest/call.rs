@@ -47,6 +47,13 @@ pub enum Call {
         /// Bytes of the disk afterwards.
         to: u64,
     },
+    /// A range is read: the disk stays what it is, the image may copy what it reads.
+    Read {
+        /// The first byte.
+        offset: u64,
+        /// How many bytes.
+        length: u64,
+    },
     /// Everything that has returned becomes stable.
     Flush,
     /// The process was killed: nothing that was not stable is covered by a later flush. These
@@ -80,7 +87,8 @@ impl Call {
         match self {
             Self::Write { offset, length, .. }
             | Self::Zeroes { offset, length, .. }
-            | Self::Discard { offset, length } => Some((*offset, *length)),
+            | Self::Discard { offset, length }
+            | Self::Read { offset, length } => Some((*offset, *length)),
             Self::Resize { from, to } => Some((*from.min(to), from.abs_diff(*to))),
             Self::Flush | Self::Killed(_) => None,
         }
@@ -91,7 +99,7 @@ impl Call {
     pub fn sectors(&self) -> Vec<u64> {
         match (self, self.range()) {
             (Self::Killed(seen), _) => seen.iter().map(|(sector, _)| *sector).collect(),
-            (_, Some((_, 0)) | None) => Vec::new(),
+            (Self::Read { .. }, _) | (_, Some((_, 0)) | None) => Vec::new(),
             (_, Some((offset, length))) => {
                 (offset / SECTOR..offset.saturating_add(length).div_ceil(SECTOR)).collect()
             }
@@ -104,7 +112,7 @@ impl Call {
         match self {
             Self::Write { forced, .. } | Self::Zeroes { forced, .. } => *forced,
             Self::Resize { .. } => true,
-            Self::Discard { .. } | Self::Flush | Self::Killed(_) => false,
+            Self::Discard { .. } | Self::Read { .. } | Self::Flush | Self::Killed(_) => false,
         }
     }
 
@@ -140,6 +148,7 @@ impl fmt::Display for Call {
                 write!(f, "zero {offset}+{length}{fua}{unmap}")
             }
             Self::Discard { offset, length } => write!(f, "discard {offset}+{length}"),
+            Self::Read { offset, length } => write!(f, "read {offset}+{length}"),
             Self::Resize { from, to } => write!(f, "resize {to} from={from}"),
             Self::Flush => f.write_str("flush"),
             Self::Killed(seen) => {
@@ -201,6 +210,7 @@ impl FromStr for Call {
             "write" => Ok(Self::Write { offset, length, forced, content }),
             "zero" => Ok(Self::Zeroes { offset, length, forced, unmap }),
             "discard" => Ok(Self::Discard { offset, length }),
+            "read" => Ok(Self::Read { offset, length }),
             _ => Err(wrong()),
         }
     }
@@ -233,6 +243,7 @@ mod tests {
             "zero 0+4096",
             "zero 0+4096 fua unmap",
             "discard 65536+65536",
+            "read 512+4096",
             "flush",
             "resize 4096 from=512",
             "killed 0=0 7=1f",
@@ -249,6 +260,7 @@ mod tests {
             "write 0+2 data=00",
             "fly 0+1",
             "write 0+1 unmap",
+            "read 0+1 fua",
             "write 18446744073709551615+9",
             "killed 1",
             "resize 513",

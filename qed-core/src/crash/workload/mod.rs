@@ -17,8 +17,9 @@ mod shrink;
 mod step;
 mod text;
 mod work;
+mod working;
 
-pub use backing::PatternSource;
+pub use backing::{PatternSource, Under};
 pub use faults::{Fault, FaultKind, every_fault, judge_faults};
 pub use generate::{Shape, generate};
 pub use image::empty_image;
@@ -54,6 +55,10 @@ pub struct Workload {
     pub punches: bool,
     /// The backing file, where there is one.
     pub backing: Option<PatternSource>,
+    /// Bytes of the file below that one, where there is one: then each has a part of the data.
+    pub lower: Option<u64>,
+    /// Whether the image keeps what it reads from below.
+    pub copy_on_read: bool,
     /// Bytes of the file before the first step; 0: as many as the empty image has.
     pub length: u64,
     /// Words put into the empty image, by their place: what another writer left.
@@ -75,6 +80,8 @@ impl Workload {
             unit: 512,
             punches: true,
             backing: None,
+            lower: None,
+            copy_on_read: false,
             length: 0,
             words: Vec::new(),
             settings: ImageSettings { background: false, ..ImageSettings::default() },
@@ -121,21 +128,23 @@ impl Workload {
         bytes
     }
 
+    /// What stands below the image, where anything does.
+    #[must_use]
+    pub fn under(&self) -> Option<Under> {
+        let Self { lower, cluster, .. } = *self;
+        self.backing.clone().map(|upper| Under { upper, lower, cluster })
+    }
+
     /// What lies below the image.
     #[must_use]
     pub fn source(&self) -> Option<Arc<dyn Source>> {
-        self.backing.clone().map(|backing| Arc::new(backing) as Arc<dyn Source>)
+        self.under().map(|under| under.source())
     }
 
-    /// What the guest reads where nothing was ever written.
+    /// How the image is opened.
     #[must_use]
-    pub fn initial(&self, offset: u64, length: u64) -> Vec<u8> {
-        let mut bytes = vec![0; to_usize(length)];
-        if let Some(backing) = &self.backing {
-            let present = backing.bytes().saturating_sub(offset).min(length);
-            backing.fill(&mut bytes[..to_usize(present)], offset);
-        }
-        bytes
+    pub fn settings(&self) -> ImageSettings {
+        ImageSettings { copy_on_read: self.copy_on_read, ..self.settings.clone() }
     }
 
     /// Runs the steps, recorded.

@@ -8,15 +8,14 @@ use std::str::FromStr;
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cluster, table, size, unit, punches, backing, steps, .. } = self;
+        let Self { cluster, table, size, unit, punches, steps, .. } = self;
         let punch = u8::from(*punches);
         write!(f, "cluster={cluster} table={table} size={size} unit={unit} punch={punch}")?;
-        if let Some(backing) = backing {
-            write!(f, " backing={}", backing.bytes())?;
-            let hole = backing.hole();
-            if !hole.is_empty() {
-                write!(f, " hole={}:{}", hole.start, hole.end)?;
-            }
+        if let Some(under) = self.under() {
+            write!(f, " {under}")?;
+        }
+        if self.copy_on_read {
+            f.write_str(" copy_on_read=1")?;
         }
         if self.length > 0 {
             write!(f, " length={}", self.length)?;
@@ -56,6 +55,8 @@ impl FromStr for Workload {
                 "unit" => workload.unit = value,
                 "punch" => workload.punches = value != 0,
                 "backing" => workload = workload.over(value),
+                "lower" => workload.lower = Some(value),
+                "copy_on_read" => workload.copy_on_read = value != 0,
                 _ => return Err(wrong()),
             }
         }
@@ -74,6 +75,9 @@ impl Workload {
         let fits = self.size.is_multiple_of(512) && self.size <= geometry.max_image_size();
         let bytes = (self.cluster * (self.table + 1)).max(self.length);
         let bounded = bytes <= 1 << 28 && self.size <= super::MOST_BYTES;
+        if self.lower.is_some() && self.backing.is_none() {
+            return Err(Error::invalid("a lower file without a backing file above it"));
+        }
         if fits && bounded && [512, 4096].contains(&self.unit) {
             return Ok(());
         }
@@ -90,15 +94,16 @@ mod tests {
     fn workloads_are_printed_and_parsed_back() {
         // Goal: a line is a whole workload. Method: every kind of step there and back.
         let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 \
-                    hole=512:8192 length=204800 put=16:7 | \
+                    hole=512:8192 lower=131072 copy_on_read=1 length=204800 put=16:7 | \
                     write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; \
                     deny [punch ever]; \
                     shorten 512 [write metadata=0]; \
                     during [write after] {discard 0+4096, flush} write 8192+512 fill=07; flush; \
-                    compact 4096; during [sync] {write 0+512} compact 8192";
+                    compact 4096; during [sync] {write 0+512} compact 8192; \
+                    try compact 4096; read 0+8192; stream to lower";
         let workload: Workload = text.parse().unwrap();
         assert_eq!(workload.to_string(), text);
-        assert_eq!(workload.steps.len(), 11);
+        assert_eq!(workload.steps.len(), 14);
         for text in [
             "cluster=1 | ",
             "cluster=4096 often",
@@ -109,6 +114,9 @@ mod tests {
             "| killed 1=2",
             "| try",
             "| compact",
+            "lower=4096 | flush",
+            "| stream to",
+            "| try stream to nothing",
             "| during {flush} flush",
             "| shorten [write]",
         ] {
