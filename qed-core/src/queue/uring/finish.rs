@@ -46,7 +46,7 @@ impl Table {
             match flights.done(tag, result) {
                 Done::Waits => {}
                 Done::Filled(index) => filled.push(index),
-                Done::Ended(flight) => finished.push(flight),
+                Done::Ended(index) => finished.extend(flights.take(index)),
             }
             finished.len() < enough
         });
@@ -117,8 +117,8 @@ impl Shared {
         {
             let mut table = self.table.lock();
             for tag in tags {
-                if let Done::Ended(flight) = table.flights.done(*tag, -libc::ECANCELED) {
-                    finished.push(flight);
+                if let Done::Ended(index) = table.flights.done(*tag, -libc::ECANCELED) {
+                    finished.extend(table.flights.take(index));
                 }
             }
             table.outside += finished.len();

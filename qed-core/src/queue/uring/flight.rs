@@ -62,12 +62,15 @@ struct Copy {
 }
 
 /// What has become of a request when one of its pieces is done.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Done {
     /// It waits for other pieces.
     Waits,
-    /// What is in that slot has been read, and can be written.
+    /// What the request in that slot copies has been read: it is to be
+    /// [resumed](Flights::resume) or [abandoned](Flights::abandon).
     Filled(u32),
-    Ended(Flight),
+    /// The request in that slot has ended, and is to be [taken](Flights::take).
+    Ended(u32),
 }
 
 /// What has become of a request's data so far.
@@ -138,7 +141,7 @@ impl Flights {
         }
     }
 
-    /// Takes a request out of its slot, whose data calls are to move.
+    /// As [`take`](Self::take), for calls to move the data.
     pub(super) fn abandon(&mut self, index: u32) -> Option<Flight> {
         let slot = self.slots.get_mut(slot_of(u64::from(index)))?;
         slot.flight.as_mut()?.outcome = Outcome::Again;
@@ -205,10 +208,11 @@ impl Flights {
             // The call says what is wrong, and with which file.
             flight.outcome = Outcome::Again;
         }
-        self.take(index).map(Done::Ended)
+        Some(Done::Ended(index))
     }
 
-    fn take(&mut self, index: u32) -> Option<Flight> {
+    /// Takes a request out of its slot.
+    pub(super) fn take(&mut self, index: u32) -> Option<Flight> {
         let mut flight = self.slots.get_mut(slot_of(u64::from(index)))?.flight.take()?;
         self.free.push(index);
         if let Some(copy) = flight.copy.take() {
