@@ -1,9 +1,9 @@
 //! Requests whose data somebody else moves, straight between the file and memory: begun here, and
 //! ended here when their I/O has ended.
 //!
-//! Only what needs no waiting and no I/O to be planned begins so, and of copies from below only what
-//! the caller can make; for all else, errors included, the answer is `None`, and the blocking call
-//! does it or says what is wrong.
+//! Only what needs no waiting and no I/O to be planned begins so, and of copies from below only
+//! what the caller can make; for all else, errors included, the answer is `None`, and the blocking
+//! call does it or says what is wrong.
 
 use std::io::{IoSlice, IoSliceMut};
 

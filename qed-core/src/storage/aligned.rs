@@ -1,9 +1,9 @@
 //! Memory at an address that direct I/O accepts.
 //!
-//! A buffer begins at a multiple of its alignment, holds zeroes at first, and is never moved. A large
-//! one is made of huge pages where the system has them: what a disk is asked for is then one piece of
-//! memory and not hundreds, of which it takes only so many at once. The only place of the storages
-//! that allocates by hand.
+//! A buffer begins at a multiple of its alignment, holds zeroes at first, and is never moved. A
+//! large one is made of huge pages where the system has them: what a disk is asked for is then one
+//! piece of memory and not hundreds, of which it takes only so many at once. The only place of the
+//! storages that allocates by hand.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
