@@ -14,7 +14,7 @@ use qed_core::{Rule, Rules};
 use support::judged::{assert_ok, explored, judge_by};
 
 /// Runs of compaction: scattered data, two tables, what stands in the way, calls from its midst.
-const COMPACT: [&str; 9] = [
+const COMPACT: [&str; 12] = [
     "punch=0 | write 8192+4096; write 0+4096; write 4096+4096; flush; compact 4096; flush",
     "| write 2097152+4096; write 4096+4096; write 0+4096; flush; discard 4096+4096; \
      compact 4096; write 12288+4096; flush",
@@ -35,6 +35,14 @@ const COMPACT: [&str; 9] = [
      kill; write 28672+4096; flush",
     "punch=0 | write 8192+4096; write 2097152+4096; write 0+4096; flush; \
      during [write metadata=1 after nth=2] {write 2105344+4096, flush} compact 4096; flush",
+    "put=40:8192 length=12288 | write 8192+4096; write 0+4096; flush; compact 65536; \
+     write 2097152+4096; flush",
+    "punch=0 put=40:12288 length=16384 | write 2097152+4096; write 8192+4096; write 0+4096; flush; \
+     during [write metadata=1 nth=3] {write 512+512, write 12288+4096, flush} compact 4096; kill; \
+     write 16384+4096; flush",
+    "table=2 size=8388608 put=40:8192 length=16384 | write 4194304+4096; write 0+4096; flush; \
+     during [sync nth=2] {write 8192+4096, write 4198400+512} compact 8192; reopen; \
+     write 12288+4096; flush",
 ];
 
 /// Runs of streaming: holes and zeroes in between, a second table, calls from its midst.

@@ -128,27 +128,40 @@ impl Link {
     }
 
     /// What the file is called.
-    pub(super) fn name(&self) -> LayerName {
+    fn name(&self) -> LayerName {
         LayerName { path: self.whereabouts.path.clone(), format: self.format }
     }
 
-    /// The disk that this file is, over `below`; `names` are those of the chain, its own first.
+    /// The disk that this file is, over `below`.
     ///
     /// # Errors
     /// What building it finds.
     pub(super) fn into_running(
         self,
         below: Option<Arc<dyn Source>>,
-        names: Vec<LayerName>,
         settings: ImageSettings,
     ) -> Result<Running> {
-        let path = self.whereabouts.path.as_deref();
+        let (path, name) = (self.whereabouts.path.as_deref(), self.name());
         let storage = Arc::clone(&self.storage);
         let driver = match self.header {
             Some(header) => qed_driver(storage, header, below, settings, path)?,
             None => driver(storage, self.format, below, settings, path)?,
         };
-        Ok(Running::new(driver, names, self.storage))
+        Ok(Running::new(driver, name, self.storage).of_chain(self.id, Vec::new()))
+    }
+
+    /// The same, over the chain `below`, from its backing file to the base.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn into_top_of(
+        self,
+        below: Vec<Arc<Disk>>,
+        settings: ImageSettings,
+    ) -> Result<Running> {
+        let id = self.id;
+        let source = below.first().map(|disk| Arc::clone(disk) as Arc<dyn Source>);
+        Ok(self.into_running(source, settings)?.of_chain(id, below))
     }
 }
 
@@ -160,9 +173,8 @@ pub(super) fn driver(
     settings: ImageSettings,
     path: Option<&Path>,
 ) -> Result<Driver> {
-    if settings.copy_on_read && format != Format::Qed {
-        let text =
-            format!("copy_on_read is for QED images: a disk of the format {format} has none");
+    if settings.copy_on_read && format == Format::Raw {
+        let text = "copy_on_read is for images over a backing file: a raw disk has none";
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     Ok(match format {
@@ -211,8 +223,7 @@ pub(crate) fn open_new(
 ) -> Result<Disk> {
     let whereabouts = Whereabouts { path: Some(path.into()), ..Whereabouts::default() };
     let link = Link::new(whereabouts, Some(id), format, storage)?;
-    let name = link.name();
-    Ok(Disk::new(link.into_running(below, vec![name], settings)?))
+    Ok(Disk::new(link.into_running(below, settings)?))
 }
 
 /// How a file is used under a cache mode.

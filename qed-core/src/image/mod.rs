@@ -87,10 +87,7 @@ impl Image {
         if !settings.read_only {
             block.get().check_writable()?;
         }
-        if settings.copy_on_read && settings.read_only {
-            let text = "copy_on_read writes what is read: it needs an image open for writing";
-            return Err(Error::invalid(text));
-        }
+        settings.check()?;
         let meta = Meta::open(storage, block, backing, settings.for_meta())?;
         let backing_info = Mutex::new(Rank::Header, named);
         let spare = Spare::new(AlignedBuffer::ALIGNMENT, FILLS_KEPT);

@@ -41,6 +41,7 @@ use space::{Run, Space};
 use tables::cache::Cache;
 pub(crate) use tables::header::HeaderBlock;
 use tables::l1::L1;
+pub(crate) use tables::words::write_words;
 
 /// The metadata of one open image.
 #[derive(Debug)]

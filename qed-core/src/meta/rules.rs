@@ -120,6 +120,8 @@ pub enum Rule {
     ShrinkClearsBeyond,
     /// C18: shrinking waits for requests that may lie beyond the end.
     ShrinkWaits,
+    /// C18: a table that hides the backing file goes when the smaller size is stable.
+    HidingTablesLast,
     /// C12a: a repair does not change a table that is claimed as data.
     ClaimedTablesStay,
     /// C12: a repair takes no new space that a bad entry points to.
@@ -133,7 +135,7 @@ pub enum Rule {
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 62] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -191,6 +193,7 @@ impl Rule {
         Self::GrowClearsBeyond,
         Self::ShrinkClearsBeyond,
         Self::ShrinkWaits,
+        Self::HidingTablesLast,
         Self::ClaimedTablesStay,
         Self::NewSpaceIsNotNamed,
         Self::EarlyIsUnordered,

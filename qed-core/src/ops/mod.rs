@@ -28,7 +28,7 @@ pub use commit::{CommitOptions, commit, commit_disks};
 pub use compact::{CompactOptions, CompactReport, compact, compact_image};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
-pub use create::{CreateOptions, CreateSpec, Preallocation, create, create_file, format_storage};
+pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
 pub use lint::{
     LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file, lint_storage,

@@ -11,7 +11,7 @@ mod plain;
 mod target;
 mod zeroes;
 
-pub(crate) use below::{extent_below, read_below};
+pub(crate) use below::{extent_below, read_below, zero_below};
 pub use extent::{Extent, ExtentKind, Extents};
 pub use format::Format;
 pub(crate) use known::Known;

@@ -6,9 +6,9 @@ use crate::crash::guest::Wrong;
 use crate::crash::recording::Writer;
 use crate::source::Format;
 
-/// The header is what it was but for the disk's size, every entry is aligned, inside the file and
-/// referenced once, and no metadata is named as data. NEED_CHECK never comes in an image of
-/// libqed's; where another program set it, data entries may dangle.
+/// The header is what it was but for the disk's size and the L1 table's place, every entry is
+/// aligned, inside the file and referenced once, and no metadata is named as data. NEED_CHECK never
+/// comes in an image of libqed's; where another program set it, data entries may dangle.
 #[derive(Clone, Copy, Debug)]
 pub struct Structure;
 
@@ -22,7 +22,7 @@ impl Oracle for Structure {
         let (Some(found), Some(expected)) = (disk.shape(), case.subject.shape()) else {
             return Ok(());
         };
-        let expected = &Shape { size: found.size, ..expected.clone() };
+        let expected = &Shape { size: found.size, l1: found.l1, ..expected.clone() };
         let flag = match case.subject.recording.writer {
             Writer::Libqed => {
                 let recording = &case.subject.recording;

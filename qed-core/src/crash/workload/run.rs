@@ -219,7 +219,9 @@ impl Runner {
         let image = self.image()?;
         let call = match call {
             // A step knows where it goes, not what was there before it.
-            Call::Resize { to, .. } => Call::Resize { from: image.size(), to: *to },
+            Call::Resize { to, preallocation, .. } => {
+                Call::Resize { from: image.size(), to: *to, preallocation: *preallocation }
+            }
             other => other.clone(),
         };
         self.marked(&call, |number| perform(&image, &call, number))
@@ -278,7 +280,10 @@ pub(super) fn perform(image: &Image, call: &Call, number: u64) -> Result<()> {
         }
         Call::Discard { offset, length } => image.discard(*offset, *length),
         Call::Read { offset, length } => image.pread(&mut vec![0; to_usize(*length)], *offset),
-        Call::Resize { to, .. } => image.resize(*to, ResizeOptions { shrink: true }),
+        Call::Resize { to, preallocation, .. } => {
+            let how = ResizeOptions { shrink: true, preallocation: *preallocation };
+            image.resize(*to, how)
+        }
         Call::Flush => image.flush(),
         Call::Killed(_) => Err(Error::invalid("a kill is no call that an image takes")),
     }

@@ -3,7 +3,7 @@
 use super::work::Work;
 use crate::crash::guest::Call;
 use crate::error::{Error, Result};
-use crate::storage::Trigger;
+use crate::storage::{Preallocation, Trigger};
 use std::fmt;
 use std::str::FromStr;
 
@@ -74,7 +74,7 @@ impl Step {
     /// A resize to so many bytes.
     #[must_use]
     pub fn resize(to: u64) -> Self {
-        Self::Make(Call::Resize { from: 0, to })
+        Self::Make(Call::Resize { from: 0, to, preallocation: Preallocation::Off })
     }
 
     /// A flush.

@@ -35,7 +35,11 @@ impl Work {
                 // It is the backing file already, or there is none any more.
                 let Some(size) = lower else { return Ok(()) };
                 let info = BackingInfo { name: LOWER_NAME.to_vec(), format: Some(Format::Raw) };
-                stream_image_to(image, &StreamBase { depth: 1, size, info }, &mut go_on)
+                stream_image_to(
+                    image,
+                    &StreamBase { depth: 1, size, info, source: None },
+                    &mut go_on,
+                )
             }
             Self::Compact(batch) => {
                 let options = CompactOptions { batch };
