@@ -76,7 +76,8 @@ const TO_LOWER: [&str; 7] = [
     "size=20480 backing=32768 lower=49152 | write 512+512; flush; stream to lower; \
      resize 45056; write 24576+512; flush",
     "size=49152 backing=20992 lower=49152 | write 512+512; resize 14336; \
-     during [write metadata=0] {resize 40960} stream to lower; resize 49152; reopen; write 45056+512; flush",
+     during [write metadata=0] {resize 40960} stream to lower; resize 49152; reopen; \
+     write 45056+512; flush",
 ];
 
 /// Runs of reads that copy: one file below, or two, freed again, from the midst of flushes, and
