@@ -7,7 +7,7 @@
 //! a file. Nothing here knows of the guest's buffers.
 
 mod backing;
-mod commit;
+pub(crate) mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;
 pub(crate) mod plan;
