@@ -18,7 +18,7 @@ BIN     := $(VENV)/bin
 MATURIN := VIRTUAL_ENV=$(VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop $(CARGO_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system cargo build demo test bench lint format crash-table install clean
+.PHONY: help setup system cargo build demo test slow bench lint format crash-table install clean
 # The steps of a target run one after the other; each tool uses the processors itself.
 .NOTPARALLEL:
 
@@ -45,10 +45,17 @@ demo: setup build ## C, Python and QEMU share an image; a dozen lines say what h
 test: setup ## Every test: the engine, the C library, the Python package
 	$(CARGO) test $(CARGO_FLAGS) -p qed-core
 	$(CARGO) test $(CARGO_FLAGS) -p qed-core --lib --features shuttle model_
-	$(CARGO) test $(CARGO_FLAGS) -p qed-capi
+	QED_TSAN=1 $(CARGO) test $(CARGO_FLAGS) -p qed-capi
 	$(MATURIN) --quiet
 	@scripts/system-packages --report
 	$(BIN)/python -m pytest -n $(JOBS) python-tests
+
+# What random tests do more than in every run; each test says what its variable counts.
+MORE ?= QED_CRASH_STATES=1000000 QED_CRASH_SEEDS=0..400 QED_CRASH_DEEP=1 QED_QUEUE_SECONDS=120 \
+	QED_QUEUE_CASES=100 QED_KILL_ROUNDS=300 QED_REPAIR_CASES=2000 QED_INTEROP_CASES=300
+
+slow: setup ## The slow part: a million crash states, minutes of stress, kills, damage (an hour)
+	$(MORE) $(CARGO) test $(CARGO_FLAGS) --release -p qed-core
 
 # The disk that is measured: BENCH_DIR=/where (2 GiB free; the temporary directory). A part of the
 # table: ROWS="P1 P3". Only a whole run writes docs/benchmarks.md.

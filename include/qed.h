@@ -286,6 +286,21 @@
 #define QED_SHRINK 1
 
 /**
+ * Of qed_image_resize: the new part has all its tables, in one run of the file.
+ */
+#define QED_PREALLOCATE_METADATA 2
+
+/**
+ * Of qed_image_resize: the new part has its place and its space; the file system sets it aside.
+ */
+#define QED_PREALLOCATE_FALLOC 4
+
+/**
+ * Of qed_image_resize: the new part has its place and its space, written as zeroes.
+ */
+#define QED_PREALLOCATE_FULL 8
+
+/**
  * The function qed_image_compact is there.
  */
 #define LIBQED_HAVE_COMPACT 1
@@ -1027,12 +1042,13 @@ int qed_measure_size(uint64_t size,
 /**
  * Makes the disk size bytes large while other threads use it: a multiple of 512, for a raw disk
  * any number. What is new reads as zeroes, also where the backing file is longer. Stable on
- * return. Flags: QED_SHRINK.
+ * return. Flags: QED_SHRINK; for a disk that grows one of QED_PREALLOCATE_METADATA (not for raw
+ * disks), QED_PREALLOCATE_FALLOC and QED_PREALLOCATE_FULL (not over a backing file).
  *
  * Threads: any. Where the disk shrinks, requests beyond its new end fail at once, and those that
  * run are waited for.
- * Errors: -EINVAL: no such size, a smaller one without QED_SHRINK; -ENOTSUP: a qcow2 image;
- * -EROFS; -EIO.
+ * Errors: -EINVAL: no such size, a smaller one without QED_SHRINK, flags that do not go together
+ * or not with this disk; -ENOSPC; -ENOTSUP: a qcow2 image; -EROFS; -EIO.
  */
 int qed_image_resize(struct qed_image *image, uint64_t size, uint32_t flags);
 

@@ -131,7 +131,7 @@ def test_what_makes_no_sense_is_refused(disk: Path, tmp_path: Path) -> None:
             qed.bench(image, threads=257)
         with pytest.raises(ValueError, match="bytes of memory"):
             qed.bench(image, length="4M", depth=256, threads=8)
-        with pytest.raises(ValueError, match=r"aio \"foo\" is neither io_uring nor threads"):
+        with pytest.raises(ValueError, match=r"\"aio\" takes io_uring, threads, not \"foo\""):
             qed.bench(image, aio="foo")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="pattern 256 is no byte"):
             qed.bench(image, write=True, pattern=256)

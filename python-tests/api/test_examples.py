@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import qed
+from support.both import qed_script
 from support.commands import Command
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,25 @@ def _run(directory: Path, *words: str | Path) -> str:
 def test_hello(tmp_path: Path) -> None:
     out = _run(tmp_path, ROOT / "examples/python/hello.py", "disk.qed")
     assert out == "hello from a disk of 10737418240 bytes\ncorruptions: 0\n"
+
+
+def test_every_operation_on_whole_images_has_an_example(tmp_path: Path) -> None:
+    out = _run(tmp_path, ROOT / "examples/python/whole_images.py", tmp_path)
+    assert "0 mended, 13 given back\n1000 requests, 4096000 bytes\n" in out
+
+
+def test_the_command_has_the_same_examples(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", ROOT / "examples/whole_images.sh"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"LC_ALL": "C.UTF-8", "QED": qed_script()},
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "Images are identical." in done.stdout
+    assert "Pattern verification failed" not in done.stdout
 
 
 @pytest.mark.parametrize("size", ["0", "512", "4096", "300M"])

@@ -25,6 +25,28 @@ def test_a_disk_grows_and_shrinks_where_that_is_allowed(tmp_path: Path) -> None:
         disk.resize("2M")
 
 
+def test_what_a_disk_grows_by_has_its_space(tmp_path: Path) -> None:
+    path, raw = tmp_path / "disk.qed", tmp_path / "disk.raw"
+    qed.create(path, "1M")
+    with qed.open(path, "r+") as disk:
+        disk.resize("2M", preallocation="metadata")
+        disk.resize("3M", preallocation="falloc")
+        disk.resize("4M", preallocation="full")
+        with pytest.raises(qed.InvalidArgumentError, match="grow"):
+            disk.resize("1M", shrink=True, preallocation="full")
+        with pytest.raises(qed.InvalidArgumentError, match="off, metadata, falloc, full"):
+            disk.resize("5M", preallocation="some")  # type: ignore[arg-type]
+        assert disk.size == 4 << 20
+    assert qed.check(path).allocated_clusters == 32
+    assert path.stat().st_blocks * 512 >= 2 << 20
+    qed.create(raw, "1M", format="raw")
+    with qed.open(raw, "r+", format="raw") as disk:
+        disk.resize("2M", preallocation="falloc")
+        with pytest.raises(qed.InvalidArgumentError, match="raw"):
+            disk.resize("3M", preallocation="metadata")
+    assert raw.stat().st_blocks * 512 >= 1 << 20
+
+
 def chain(tmp_path: Path) -> Path:
     """Return an overlay of two megabytes over a raw file of one."""
     (tmp_path / "base.raw").write_bytes(b"b" * (1 << 20))

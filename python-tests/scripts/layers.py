@@ -5,13 +5,15 @@ QEMU's tools make them and write into every layer; a seed makes the same chain a
 
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from support.both import Side
 
 SECTOR = 512
+Format = Literal["raw", "qed", "qcow2"]
 
 _COMMON = ["write -q -P", "write -q -P", "write -q -z -u", "discard -q"]
-_KINDS = {
+_KINDS: dict[Format, list[str]] = {
     # Zeroes that keep a raw file's space are preallocated there, and whether that counts as data
     # depends on what the page cache holds at the moment.
     "raw": _COMMON,
@@ -25,7 +27,7 @@ class Layer:
     """One image of a chain."""
 
     name: str
-    format: str
+    format: Format
     size: int
 
 
@@ -35,7 +37,7 @@ def random_chain(random: Random, qemu: Side) -> list[Layer]:
     _insist(qemu, "create", "-q", "-f", "raw", chain[0].name, str(chain[0].size))
     _write(random, qemu, chain[0])
     for depth in range(1, random.randint(1, 4) + 1):
-        image_format = random.choice(["qed", "qcow2"])
+        image_format: Format = random.choice(["qed", "qcow2"])
         size = random.choice([chain[-1].size, _size(random)])
         layer = Layer(f"layer-{depth}.{image_format}", image_format, size)
         below = ("-b", chain[-1].name, "-F", chain[-1].format)

@@ -6,7 +6,7 @@ use crate::guard::status;
 use crate::handle;
 use crate::image::qed_image;
 use crate::options::{self, qed_options};
-use qed_core::{Error, ResizeOptions, commit, rebase};
+use qed_core::{Error, Preallocation, ResizeOptions, commit, rebase};
 use std::ffi::{c_char, c_int, c_void};
 
 /// The function qed_image_resize is there.
@@ -18,26 +18,43 @@ pub const LIBQED_HAVE_REBASE: c_int = 1;
 
 /// Of qed_image_resize: the disk may become smaller; what lies beyond its new end is lost then.
 pub const QED_SHRINK: u32 = 1;
+/// Of qed_image_resize: the new part has all its tables, in one run of the file.
+pub const QED_PREALLOCATE_METADATA: u32 = 2;
+/// Of qed_image_resize: the new part has its place and its space; the file system sets it aside.
+pub const QED_PREALLOCATE_FALLOC: u32 = 4;
+/// Of qed_image_resize: the new part has its place and its space, written as zeroes.
+pub const QED_PREALLOCATE_FULL: u32 = 8;
 
 /// Makes the disk size bytes large while other threads use it: a multiple of 512, for a raw disk
 /// any number. What is new reads as zeroes, also where the backing file is longer. Stable on
-/// return. Flags: QED_SHRINK.
+/// return. Flags: QED_SHRINK; for a disk that grows one of QED_PREALLOCATE_METADATA (not for raw
+/// disks), QED_PREALLOCATE_FALLOC and QED_PREALLOCATE_FULL (not over a backing file).
 ///
 /// Threads: any. Where the disk shrinks, requests beyond its new end fail at once, and those that
 /// run are waited for.
-/// Errors: -EINVAL: no such size, a smaller one without QED_SHRINK; -ENOTSUP: a qcow2 image;
-/// -EROFS; -EIO.
+/// Errors: -EINVAL: no such size, a smaller one without QED_SHRINK, flags that do not go together
+/// or not with this disk; -ENOSPC; -ENOTSUP: a qcow2 image; -EROFS; -EIO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qed_image_resize(image: *mut qed_image, size: u64, flags: u32) -> c_int {
     status("qed_image_resize", || {
-        if flags & !QED_SHRINK != 0 {
-            return Err(Error::invalid(format!("unknown flags {:#x}", flags & !QED_SHRINK)));
-        }
         let mut options = ResizeOptions::default();
         options.shrink = flags & QED_SHRINK != 0;
+        options.preallocation = preallocation(flags & !QED_SHRINK)?;
         // SAFETY: the header's contract: a handle that nobody closes meanwhile.
         unsafe { handle::get(image.cast_const()) }?.resize(size, options)
     })
+}
+
+fn preallocation(flags: u32) -> Result<Preallocation, Error> {
+    let known = QED_PREALLOCATE_METADATA | QED_PREALLOCATE_FALLOC | QED_PREALLOCATE_FULL;
+    match flags {
+        0 => Ok(Preallocation::Off),
+        QED_PREALLOCATE_METADATA => Ok(Preallocation::Metadata),
+        QED_PREALLOCATE_FALLOC => Ok(Preallocation::Falloc),
+        QED_PREALLOCATE_FULL => Ok(Preallocation::Full),
+        flags if flags & !known == 0 => Err(Error::invalid("more than one way to preallocate")),
+        flags => Err(Error::invalid(format!("unknown flags {:#x}", flags & !known))),
+    }
 }
 
 /// Gives what the image at path holds to its backing file, which grows where it is smaller, and

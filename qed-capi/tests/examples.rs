@@ -26,6 +26,20 @@ fn hello_says_hello_once() {
     assert!(output.stdout.is_empty());
 }
 
+/// Goal: every operation on whole images has an example, which works. Method: run it, and let it
+/// say what it found; the second time its files are there.
+#[test]
+fn whole_images_goes_through_every_operation() {
+    let Some(example) = Example::compiled("whole_images") else { return };
+    let said = String::from_utf8(run(&mut example.command()).stdout).unwrap();
+    for line in ["safe: 1\n", "QEMU takes it: 1\n", "0 corruptions\n0 mended\n"] {
+        assert!(said.contains(line), "{line:?} in {said}");
+    }
+    let again = example.command().output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8(again.stderr).unwrap().starts_with("qed_image_create: "));
+}
+
 /// Goal: the event loop copies each disk into the next one, whatever runs beside. Method: one image
 /// and several; each block is compared with the pattern that the example's head tells.
 #[test]

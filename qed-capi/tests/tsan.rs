@@ -1,6 +1,6 @@
 //! Threads under ThreadSanitizer: the C tests of queues and threads against a library that is built
 //! for it, so that both sides of the boundary are watched. Building takes a minute or two: it runs
-//! where `QED_TSAN` is set, and says so elsewhere.
+//! where `QED_TSAN` is set, as `make test` does, and says so elsewhere.
 // Helpers fail as tests do; clippy knows only functions that are tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -9,8 +9,6 @@ mod common;
 use common::{attempt, root, skipped, tool};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Goal: no data race, and no lock held wrongly, in the library or in programs that keep its rules.
 /// Method: ThreadSanitizer over the C tests in which threads meet; what it says fails them.
@@ -39,8 +37,9 @@ fn no_race_is_found_where_threads_meet() {
 /// The folder with `libqed.so.0`, built with the sanitizer.
 fn library() -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tsan");
+    let machine = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--offline", "-p", "qed-capi", "--lib", "--target", TARGET]);
+    cargo.args(["build", "--offline", "-p", "qed-capi", "--lib", "--target", &machine]);
     cargo.arg("--target-dir").arg(&target).current_dir(root());
     // A compiler of the stable channel has the sanitizer, too; it only has to be told that we know.
     cargo.env("RUSTC_BOOTSTRAP", "1");
@@ -49,7 +48,7 @@ fn library() -> Option<PathBuf> {
         skipped(&format!("libqed cannot be built with the sanitizer:\n{failure}"));
         return None;
     }
-    let folder = target.join(TARGET).join("debug");
+    let folder = target.join(machine).join("debug");
     let (library, soname) = (folder.join("libqed.so"), folder.join("libqed.so.0"));
     std::fs::copy(library, soname).unwrap();
     Some(folder)
@@ -65,9 +64,8 @@ fn run_one(source: &Path, library: &Path) -> Result<(), String> {
     compiler.arg("-L").arg(library).args(["-lqed", "-lpthread"]);
     compiler.arg(format!("-Wl,-rpath,{}", library.display()));
     attempt(&mut compiler)?;
-    let options = format!("suppressions={}", here("suppressions").display());
     let mut command = Command::new(program);
-    attempt(command.current_dir(scratch.path()).env("TSAN_OPTIONS", options)).map(drop)
+    attempt(command.current_dir(scratch.path())).map(drop)
 }
 
 fn cc_has_it() -> bool {

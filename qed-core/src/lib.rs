@@ -46,9 +46,10 @@ pub use ops::{
     compact, compact_image, compare, convert, create, create_file, format_storage, layout,
     parse_size,
 };
-pub use ops::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
+pub use ops::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file, lint_storage};
 pub use ops::{MeasureOptions, MeasurePlan, Measured, measure, measure_size};
-pub use ops::{Preallocation, StreamOptions, stream, stream_image};
 pub use ops::{SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage};
+pub use ops::{StreamOptions, stream, stream_image};
 pub use queue::{Aio, Buffers, Busy, Completion, Queue, QueueOptions, Queued, RawPart};
 pub use source::{Extent, ExtentKind, Extents, Format, Source, Target};
+pub use storage::Preallocation;

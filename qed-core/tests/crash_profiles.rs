@@ -114,7 +114,7 @@ fn as_many_distinct_states_as_are_asked_for_are_legal() {
         oracles.push(Arc::new(Nested { one_in: 1000, ..Nested::new(2) }));
         while unique.load(Ordering::Relaxed) < wanted && broken.lock().unwrap().is_empty() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            let shape = Shape::ALL[usize::try_from(seed % 4).unwrap()];
+            let shape = Shape::ALL[usize::try_from(seed).unwrap() % Shape::ALL.len()];
             let workload = generate(shape, 1000 + seed);
             let plan = Plan { seed, full: 9, samples: 200, ..Plan::default() };
             let report = workload.explore(&plan, &oracles);

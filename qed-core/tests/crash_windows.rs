@@ -102,6 +102,22 @@ fn copies_from_the_backing_file() {
     survives("unflushed", overlay(vec![write(0, S), write(0, C), write(C, C), write(C + S, S)]));
 }
 
+/// Goal: what a plan remembers of the backing file serves requests in flight as asking would (C4).
+/// Method: writes that begin together, over a hole that is known, over clusters of which a part is
+/// data, and whole clusters of either, with a flush in their midst.
+#[test]
+fn writes_in_flight_over_holes_of_the_backing_file() {
+    let over = |steps| plain(steps).over(8 * C + 5 * S).with_hole(C + 3 * S..5 * C + S);
+    let together = |text: &str| text.parse::<Step>().unwrap();
+    let known = vec![write(9 * C, S), write(2 * C + S, S), flush()];
+    for calls in ["12800+512, flush, write 16384+4096", "4096+512, flush, write 20480+512"] {
+        let mut steps = known.clone();
+        steps.push(together(&format!("queued {{write {calls}}}")));
+        steps.push(flush());
+        survives(calls, over(steps));
+    }
+}
+
 #[test]
 fn zeroes() {
     survives("of data", plain(vec![write(0, 3 * C), flush(), unmap(0, C), zero(C, C), flush()]));

@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use qed_core::format::Geometry;
 use qed_core::storage::{MemoryStorage, Storage};
 use qed_core::{
-    CreateSpec, ErrorKind, Flags, Image, ImageSettings, Trust, check_storage, format_storage,
+    CreateSpec, ErrorKind, Flags, Image, ImageSettings, SafetyOptions, Trust, check_storage,
+    format_storage, safety_check_storage,
 };
 
 const C: u64 = 4096;
@@ -112,8 +113,79 @@ fn work(image: &Image) -> Vec<(u64, u8)> {
     done
 }
 
+/// Where a backing name is said to stand, how long it is, and bytes that are put there.
+fn stray_name() -> impl Strategy<Value = (u32, u32, Vec<u8>)> {
+    let c = C as u32;
+    let offset = prop_oneof![
+        Just(64),
+        // In the header, over its end, in each table and cluster, at the file's end, past it.
+        (0..60 * c).prop_map(|offset| offset),
+        (0..20_u32, 0..16_u32)
+            .prop_map(move |(cluster, before)| (cluster * c) - before.min(cluster)),
+        Just(u32::MAX),
+        any::<u32>(),
+    ];
+    let size =
+        prop_oneof![1..40_u32, Just(0), 4000..4200_u32, Just(4095), Just(u32::MAX), any::<u32>()];
+    let bytes = prop_oneof![
+        prop::collection::vec(1..=255_u8, 0..64),
+        prop::collection::vec(any::<u8>(), 0..4096),
+        Just(b"../../../../etc/passwd".to_vec()),
+        Just(b"/dev/zero\0".to_vec()),
+        Just(vec![0xff; 4095]),
+    ];
+    (offset, size, bytes)
+}
+
+/// The bytes that a name is said to consist of; none where they are not all in the file.
+fn named(bytes: &[u8], offset: u32, size: u32) -> Option<&[u8]> {
+    bytes.get(offset as usize..(offset as usize).checked_add(size as usize)?)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    /// Goal: names behind the header clusters, as VirtualBox leaves them (F8), are read where they
+    /// are names at all, and no image that has one is ever written. Method: names anywhere: over
+    /// tables, past the end, with NULs, in no encoding.
+    #[test]
+    fn a_stray_backing_name_is_read_or_refused((offset, size, name) in stray_name()) {
+        let mut bytes = sound();
+        bytes[16] |= 1;
+        bytes[56..60].copy_from_slice(&offset.to_le_bytes());
+        bytes[60..64].copy_from_slice(&size.to_le_bytes());
+        let room = bytes.len().saturating_sub(offset as usize);
+        let count = name.len().min(size as usize).min(room);
+        if offset >= 64 && count > 0 {
+            bytes[offset as usize..][..count].copy_from_slice(&name[..count]);
+        }
+        let legal = offset >= 64 && (1..=4095).contains(&size);
+        let found = named(&bytes, offset, size).filter(|name| legal && !name.contains(&0));
+        let stray = u64::from(offset) + u64::from(size) > C;
+        let storage = Arc::new(MemoryStorage::from_bytes(&bytes));
+        let _ = check_storage(&*storage);
+        let _ = safety_check_storage(&*storage, &SafetyOptions::default());
+        match (open(&storage, Trust::Normal, true), found) {
+            (Ok(image), Some(name)) => {
+                look(&image);
+                prop_assert_eq!(image.info().unwrap().backing.unwrap().name, name);
+            }
+            (Err(error), None) => prop_assert_eq!(error.kind(), ErrorKind::Corrupt, "{}", error),
+            (opened, found) => prop_assert!(false, "{:?} with the name {:?}", opened, found),
+        }
+        for trust in [Trust::Untrusted, Trust::Normal, Trust::Damaged] {
+            match open(&storage, trust, false) {
+                Ok(_) => prop_assert!(found.is_some() && !stray),
+                Err(error) if found.is_some() && stray => {
+                    prop_assert_eq!(error.kind(), ErrorKind::Unsupported, "{}", error);
+                }
+                Err(_) => {}
+            }
+        }
+        if stray || found.is_none() {
+            prop_assert_eq!(&storage.to_bytes(), &bytes, "it was written to");
+        }
+    }
 
     #[test]
     fn no_damage_brings_the_engine_down(damages in prop::collection::vec(damage(), 1..5)) {

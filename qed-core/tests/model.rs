@@ -7,13 +7,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 #![allow(clippy::field_reassign_with_default)]
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use qed_core::format::Geometry;
 use qed_core::source::{Extent, ExtentKind, Source};
 use qed_core::storage::MemoryStorage;
-use qed_core::{CreateSpec, Flags, Image, ImageSettings, ResizeOptions, Result, format_storage};
+use qed_core::{
+    CompactOptions, CreateSpec, Flags, Image, ImageSettings, ResizeOptions, Result, compact_image,
+    format_storage, stream_image,
+};
 
 const SIZE: u64 = 6 << 20;
 
@@ -51,6 +55,8 @@ enum Op {
     Flush,
     Reopen,
     Resize(u64),
+    Compact(u64),
+    Stream,
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -63,6 +69,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Flush),
         1 => Just(Op::Reopen),
         1 => (0..=SIZE / 512).prop_map(|sectors| Op::Resize(sectors * 512)),
+        1 => (12..20u32).prop_map(|bits| Op::Compact(1 << bits)),
+        1 => Just(Op::Stream),
     ];
     prop::collection::vec(op, 1..40)
 }
@@ -85,14 +93,15 @@ fn run(
     let spec = CreateSpec::new(Geometry::new(cluster_size, 1).unwrap(), SIZE).unwrap();
     format_storage(&*storage, &spec).unwrap();
     let mut model = vec![0; SIZE as usize];
-    let source: Option<Arc<dyn Source>> = backing.map(|bytes| {
+    let mut source: Option<Arc<dyn Source>> = backing.map(|bytes| {
         let length = bytes.len().min(model.len());
         model[..length].copy_from_slice(&bytes[..length]);
         Arc::new(Bytes(bytes)) as Arc<dyn Source>
     });
-    let open =
-        || Image::from_storage(storage.clone(), source.clone(), settings(background)).unwrap();
-    let mut image = open();
+    let open = |source: &Option<Arc<dyn Source>>| {
+        Image::from_storage(storage.clone(), source.clone(), settings(background)).unwrap()
+    };
+    let mut image = open(&source);
     for op in ops {
         // What passes the end, which may have moved, is left out.
         let size = image.size();
@@ -131,7 +140,16 @@ fn run(
             Op::Flush => image.flush().unwrap(),
             Op::Reopen => {
                 image.close().unwrap();
-                image = open();
+                image = open(&source);
+            }
+            Op::Compact(batch) => {
+                let mut options = CompactOptions::default();
+                options.batch = batch;
+                compact_image(&image, &options, &mut |_, _| ControlFlow::Continue(())).unwrap();
+            }
+            Op::Stream => {
+                stream_image(&image, &mut |_, _| ControlFlow::Continue(())).unwrap();
+                source = None;
             }
             Op::Resize(to) => {
                 let mut options = ResizeOptions::default();

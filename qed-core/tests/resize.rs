@@ -112,6 +112,50 @@ fn a_shrunk_disk_gives_its_space_back_and_grows_again_empty() {
 }
 
 #[test]
+fn the_tables_of_what_was_cut_off_go_with_it() {
+    // Goal: the file ends with what is left, and what grows again gets new tables. Method: data
+    // under ten tables; a backing file below all of them, some, or none; shrunk to one, grown again
+    // in the same session and written to, then looked at from the next one.
+    for backing in [0, 5 << 20, 32 << 20] {
+        let storage = new_image(20 << 20);
+        let image = open(&storage, backing);
+        for span in 0..10 {
+            image.pwrite(&[7; 4096], span * (2 << 20) + C, Flags::NONE).unwrap();
+        }
+        image.flush().unwrap();
+        image.resize(3 * C, shrinking()).unwrap();
+        image.resize(20 << 20, ResizeOptions::default()).unwrap();
+        let regrown = read(&image, 3 * C, (20 << 20) - 3 * C);
+        assert!(regrown.iter().all(|byte| *byte == 0), "backing {backing}");
+        let tables = if backing == 0 { 1 } else { backing.min(20 << 20).div_ceil(2 << 20) };
+        image.pwrite(&[8; 512], 7 * (2 << 20) + 2 * C, Flags::NONE).unwrap();
+        image.close().unwrap();
+        let image = open(&storage, backing);
+        assert_eq!(read(&image, 7 * (2 << 20) + 2 * C, 512), [8; 512]);
+        assert_eq!(read(&image, C, C), [7; 4096]);
+        assert_eq!(read(&image, 7 * (2 << 20) + C, C), [0; 4096]);
+        image.resize(3 * C, shrinking()).unwrap();
+        image.close().unwrap();
+        let report = check_storage(&*storage).unwrap();
+        assert_eq!((report.corruptions, report.allocated_clusters), (0, 1), "{report:?}");
+        // Header, L1 table, one L2 table, one cluster, in whatever order they came to stand.
+        let length = storage.len().unwrap();
+        assert!(length <= (2 + tables + 2) * C, "backing {backing}: {length}");
+        let words = L1_ENTRIES.map(|index| word(&storage, C + 8 * index));
+        assert!(words[0] != 0 && words[1..].iter().all(|word| *word == 0), "{words:?}");
+    }
+}
+
+/// Of the L1 table of a disk with ten spans.
+const L1_ENTRIES: [u64; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+fn word(storage: &MemoryStorage, offset: u64) -> u64 {
+    let mut buffer = [0; 8];
+    storage.read(&mut [IoSliceMut::new(&mut buffer)], offset).unwrap();
+    u64::from_le_bytes(buffer)
+}
+
+#[test]
 fn impossible_sizes_are_refused_and_change_nothing() {
     let storage = new_image(C);
     let most = Geometry::new(C, 1).unwrap().max_image_size();
@@ -208,7 +252,5 @@ fn writers_go_on_while_the_end_moves() {
     image.close().unwrap();
     let report = check_storage(&*storage).unwrap();
     assert_eq!(report.corruptions, 0, "{report:?}");
-    let mut buffer = [0; 8];
-    storage.read(&mut [IoSliceMut::new(&mut buffer)], 48).unwrap();
-    assert_eq!(u64::from_le_bytes(buffer), 16 * C);
+    assert_eq!(word(&storage, 48), 16 * C);
 }

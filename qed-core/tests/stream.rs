@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use qed_core::{
-    CreateOptions, Disk, ErrorKind, Flags, Format, OpenOptions, StreamOptions, create, stream,
+    BackingPolicy, BackingSource, CreateOptions, Disk, ErrorKind, Flags, Format, OpenOptions,
+    StreamOptions, add_overlay, create, stream,
 };
 use tempfile::TempDir;
 
@@ -198,7 +199,7 @@ fn guest_writes_win_over_the_stream() {
     assert!(found == expected);
     disk.close().unwrap();
     let mut alone = OpenOptions::default();
-    alone.backing = qed_core::BackingPolicy::Deny;
+    alone.backing = BackingPolicy::Deny;
     let disk = Disk::open(chain.path("top.qed"), &alone).unwrap();
     disk.pread(&mut found, 0).unwrap();
     assert!(found == expected);
@@ -220,4 +221,124 @@ fn reads_copy_what_they_read_where_that_is_asked_for() {
     chain.assert_same(&disk);
     disk.close().unwrap();
     chain.assert_same(&chain.top());
+}
+
+/// The top of the chain over files that are given, the middle one by descriptor.
+fn over_given_files(chain: &Chain) -> Disk {
+    let middle = std::fs::File::open(chain.path("middle.qed")).unwrap();
+    let mut options = OpenOptions::default();
+    options.backing = BackingPolicy::Chain(vec![
+        BackingSource::file(middle),
+        BackingSource::path(chain.path("base.raw")).with_format(Format::Raw),
+    ]);
+    Disk::open(chain.path("top.qed"), &options).unwrap()
+}
+
+/// Brings the disk to rest and back; then frees what only the base has, which must stay zeroes.
+fn assert_goes_on(chain: &Chain, disk: &Disk) {
+    disk.quiesce().unwrap();
+    disk.resume().unwrap();
+    chain.assert_same(disk);
+    disk.discard(15 * C, C).unwrap();
+    disk.quiesce().unwrap();
+    disk.resume().unwrap();
+    let mut found = [0xee; 512];
+    disk.pread(&mut found, 15 * C).unwrap();
+    assert_eq!(found, [0; 512]);
+}
+
+#[test]
+fn a_chain_that_was_given_goes_on_shorter_after_a_stream() {
+    // Goal: a disk over given files comes to rest and back as what the stream has left. Method: the
+    // same chain streamed to nothing, and to its base, and to its base and then to nothing.
+    for bases in [vec![None], vec![Some("base.raw")], vec![Some("base.raw"), None]] {
+        let chain = Chain::new(30, 20);
+        let disk = over_given_files(&chain);
+        assert_eq!(disk.layers().len(), 3);
+        for base in &bases {
+            streamed(&disk, base.map(|name| chain.path(name))).unwrap();
+        }
+        let left = if bases.ends_with(&[None]) { 1 } else { 2 };
+        assert_eq!(disk.layers().len(), left, "{bases:?}");
+        let depths = disk.map(0, SIZE).unwrap().map(|extent| extent.unwrap().depth as usize);
+        assert_eq!(depths.max(), Some(left - 1), "{bases:?}");
+        assert_goes_on(&chain, &disk);
+        assert_eq!(disk.layers().len(), left, "{bases:?}: at rest and back");
+        disk.close().unwrap();
+    }
+}
+
+#[test]
+fn a_layer_given_by_descriptor_can_be_the_base_of_a_stream() {
+    let chain = Chain::new(30, 20);
+    let disk = over_given_files(&chain);
+    // It is the backing file already, whatever it is called.
+    streamed(&disk, Some(chain.path("./middle.qed"))).unwrap();
+    assert_eq!(disk.layers().len(), 3);
+    add_overlay(&disk, chain.path("over.qed"), &CreateOptions::default()).unwrap();
+    streamed(&disk, Some(chain.path("middle.qed"))).unwrap();
+    assert_eq!(disk.info().unwrap().backing.unwrap().name, b"middle.qed");
+    assert_eq!(disk.layers().len(), 3);
+    chain.assert_same(&disk);
+    assert_goes_on(&chain, &disk);
+    disk.close().unwrap();
+    // By the names in the headers as well.
+    let disk = open(&chain.path("over.qed"));
+    assert_eq!(disk.layers().len(), 3);
+}
+
+#[test]
+fn an_overlay_of_a_running_disk_goes_on_alone_after_a_stream() {
+    // Goal: what lay below an overlay taken at run time is forgotten with the stream. Method: every
+    // way of opening the disk below; the base's data must not come back where it was freed.
+    for given in [false, true] {
+        let chain = Chain::new(30, 20);
+        let disk = if given { over_given_files(&chain) } else { chain.top() };
+        add_overlay(&disk, chain.path("over.qed"), &CreateOptions::default()).unwrap();
+        streamed(&disk, None).unwrap();
+        assert_eq!(disk.layers().len(), 1);
+        assert_goes_on(&chain, &disk);
+        // And may be put under an overlay again.
+        add_overlay(&disk, chain.path("last.qed"), &CreateOptions::default()).unwrap();
+        assert_eq!(disk.layers().len(), 2);
+        disk.close().unwrap();
+    }
+}
+
+#[test]
+fn a_disk_that_copies_what_it_reads_takes_an_overlay() {
+    let chain = Chain::new(40, 20);
+    let mut options = OpenOptions::default();
+    options.image.copy_on_read = true;
+    let disk = Disk::open(chain.path("top.qed"), &options).unwrap();
+    add_overlay(&disk, chain.path("over.qed"), &CreateOptions::default()).unwrap();
+    let top = std::fs::read(chain.path("top.qed")).unwrap();
+    chain.assert_same(&disk);
+    let depth = disk.map(0, C).unwrap().next().unwrap().unwrap().depth;
+    assert_eq!(depth, 0, "read, and copied into the overlay");
+    disk.close().unwrap();
+    assert!(std::fs::read(chain.path("top.qed")).unwrap() == top, "what lies below is only read");
+}
+
+#[test]
+fn there_is_one_stream_at_a_time_and_a_slow_one_keeps_nobody_waiting() {
+    // Goal: a second stream is refused; a disk comes to rest beside a stream whose rate makes it
+    // wait for hours. Method: both from the progress function of the first, which then breaks off.
+    let chain = Chain::new(30, 20);
+    let disk = chain.top();
+    let mut options = StreamOptions::default();
+    options.rate = Some(1);
+    let mut second = None;
+    let first = stream(&disk, &options, &mut |_, _| {
+        second = Some(streamed(&disk, None).unwrap_err().kind());
+        for _ in 0..3 {
+            disk.quiesce().unwrap();
+            disk.resume().unwrap();
+        }
+        ControlFlow::Break(())
+    });
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(second, Some(ErrorKind::Busy));
+    streamed(&disk, None).unwrap();
+    chain.assert_same(&disk);
 }

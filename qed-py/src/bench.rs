@@ -3,12 +3,13 @@
 use crate::arguments::{self, Bytes};
 use crate::errors;
 use crate::image::Image;
+use crate::options;
 use crate::progress::Reporter;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
 use qed_core::bench::{Histogram, Pattern, Plan, Report, Settings, run};
-use qed_core::{Aio, Error, Result};
+use qed_core::{Error, Result};
 
 /// Keywords that say how requests are sent.
 const HOW: &[&str] = &["depth", "threads", "aio", "drain", "pattern"];
@@ -70,7 +71,7 @@ impl Wanted {
             "drain" => self.no_drain = !value.extract::<bool>()?,
             "depth" => self.settings.depth = number(value)?,
             "threads" => self.settings.threads = number(value)?,
-            "aio" => self.settings.aio = aio(value)?,
+            "aio" => self.settings.aio = options::aio(value.py(), &value.extract::<String>()?)?,
             "pattern" => self.settings.pattern = byte(value)?,
             _ => {
                 let known = [HOW, WHAT].concat().join(", ");
@@ -113,14 +114,6 @@ fn byte(value: &Bound<'_, PyAny>) -> PyResult<u8> {
     let wanted = number(value)?;
     u8::try_from(wanted)
         .map_err(|_| errors::invalid(value.py(), format!("pattern {wanted} is no byte")))
-}
-
-fn aio(value: &Bound<'_, PyAny>) -> PyResult<Aio> {
-    let name: String = value.extract()?;
-    Aio::from_name(&name).ok_or_else(|| {
-        let text = format!("aio {name:?} is neither io_uring nor threads");
-        errors::invalid(value.py(), text)
-    })
 }
 
 /// `qed.BenchResult`.

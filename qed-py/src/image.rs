@@ -247,11 +247,20 @@ impl Image {
     }
 
     /// Makes the disk larger, or smaller where that is allowed.
-    #[pyo3(signature = (size, *, shrink = false))]
-    fn resize(&self, py: Python<'_>, size: Bytes, shrink: bool) -> PyResult<()> {
-        let mut options = ResizeOptions::default();
-        options.shrink = shrink;
-        self.with(py, |engine| engine.resize(size.0, options))
+    #[pyo3(signature = (size, *, shrink = false, preallocation = "off"))]
+    fn resize(
+        &self,
+        py: Python<'_>,
+        size: Bytes,
+        shrink: bool,
+        preallocation: &str,
+    ) -> PyResult<()> {
+        self.with(py, |engine| {
+            let mut options = ResizeOptions::default();
+            options.shrink = shrink;
+            options.preallocation = preallocation.parse()?;
+            engine.resize(size.0, options)
+        })
     }
 
     /// Makes everything written before this call stable.

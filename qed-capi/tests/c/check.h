@@ -53,6 +53,27 @@ static inline void check_failure(int64_t code, int wanted, int kind, const char 
     }
 }
 
+/* Whether images may open what lies beneath their directory: not where the system call for it is
+ * missing, as under valgrind. */
+static inline int has_openat2(void) { return getenv("QED_TEST_WITHOUT_OPENAT2") == NULL; }
+
+/* Lets what takes these options open backing files, by whatever system call there is. */
+static inline void allow_backing(qed_options *options) {
+    if (!has_openat2())
+        OK(qed_options_set_str(options, "backing_policy", "follow"));
+}
+
+/* Opens an image over its backing file. */
+static inline qed_image *open_overlay(const char *path) {
+    qed_options *options = NULL;
+    qed_image *image = NULL;
+    OK(qed_options_new(&options));
+    allow_backing(options);
+    OK(qed_image_open(path, options, &image));
+    OK(qed_options_free(&options));
+    return image;
+}
+
 /* A new image of `size` bytes, open for writing. */
 static inline qed_image *new_image(const char *path, uint64_t size) {
     qed_image *image = NULL;

@@ -65,15 +65,17 @@ int main(void) {
     overlay("beside.qed", "base.qed");
     overlay("inner/above.qed", "../base.qed");
 
-    OK(qed_image_open("beside.qed", NULL, &image));
-    OK(qed_image_close(&image));
-    FAILS(qed_image_open("inner/above.qed", NULL, &image), EACCES, QED_ERROR_REFUSED,
-          "qed_image_open", "../base.qed");
-    try("beside.qed", "beneath", 1);
     try("beside.qed", "follow", 1);
     try("beside.qed", "deny", 0);
-    try("inner/above.qed", "beneath", 0);
     try("inner/above.qed", "follow", 1);
-    try_directory();
+    if (has_openat2()) {
+        OK(qed_image_open("beside.qed", NULL, &image));
+        OK(qed_image_close(&image));
+        FAILS(qed_image_open("inner/above.qed", NULL, &image), EACCES, QED_ERROR_REFUSED,
+              "qed_image_open", "../base.qed");
+        try("beside.qed", "beneath", 1);
+        try("inner/above.qed", "beneath", 0);
+        try_directory();
+    }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Resizing, committing, rebasing: what they do, and how misuse is told. */
 #include "check.h"
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int stop(void *user_data, uint64_t done, uint64_t total) {
@@ -11,6 +12,7 @@ static int stop(void *user_data, uint64_t done, uint64_t total) {
 static void resize(void) {
     qed_image *image = new_image("disk.qed", MIB);
     unsigned char byte = 9;
+    struct stat status;
 
     OK(qed_image_pwrite(image, &byte, 1, MIB - 1, 0));
     OK(qed_image_resize(image, 2 * MIB, 0));
@@ -19,12 +21,20 @@ static void resize(void) {
     CHECK(byte == 0);
     FAILS(qed_image_resize(image, MIB, 0), EINVAL, QED_ERROR_INVALID_ARGUMENT,
           "qed_image_resize", "shrink");
-    FAILS(qed_image_resize(image, MIB, 2), EINVAL, QED_ERROR_INVALID_ARGUMENT, "qed_image_resize",
-          "unknown flags 0x2");
+    FAILS(qed_image_resize(image, MIB, 16), EINVAL, QED_ERROR_INVALID_ARGUMENT, "qed_image_resize",
+          "unknown flags 0x10");
+    FAILS(qed_image_resize(image, 3 * MIB, QED_PREALLOCATE_FALLOC | QED_PREALLOCATE_FULL), EINVAL,
+          QED_ERROR_INVALID_ARGUMENT, "qed_image_resize", "more than one");
+    FAILS(qed_image_resize(image, MIB, QED_SHRINK | QED_PREALLOCATE_FULL), EINVAL,
+          QED_ERROR_INVALID_ARGUMENT, "qed_image_resize", "grow");
     FAILS(qed_image_resize(image, 3 * MIB + 1, 0), EINVAL, QED_ERROR_INVALID_ARGUMENT,
           "qed_image_resize", "size");
     FAILS(qed_image_resize(NULL, MIB, 0), EINVAL, QED_ERROR_INVALID_ARGUMENT, "qed_image_resize",
           "NULL");
+    OK(qed_image_resize(image, 3 * MIB, QED_PREALLOCATE_METADATA));
+    OK(qed_image_resize(image, 4 * MIB, QED_PREALLOCATE_FALLOC));
+    OK(qed_image_resize(image, 5 * MIB, QED_PREALLOCATE_FULL));
+    CHECK(stat("disk.qed", &status) == 0 && status.st_blocks * 512 >= 2 * MIB);
     OK(qed_image_resize(image, MIB, QED_SHRINK));
     CHECK(qed_image_size(image) == MIB);
     OK(qed_image_close(&image));
@@ -32,22 +42,19 @@ static void resize(void) {
 
 static qed_image *overlay(const char *path, const char *backing, uint64_t size) {
     qed_options *options = NULL;
-    qed_image *image = NULL;
 
     OK(qed_options_new(&options));
     OK(qed_options_set_str(options, "backing", backing));
     OK(qed_options_set_str(options, "backing_format", "qed"));
     OK(qed_image_create(path, size, options));
     OK(qed_options_free(&options));
-    OK(qed_image_open(path, NULL, &image));
-    return image;
+    return open_overlay(path);
 }
 
 static void expect(const char *path, uint64_t offset, unsigned char value) {
-    qed_image *image = NULL;
+    qed_image *image = open_overlay(path);
     unsigned char byte = 99;
 
-    OK(qed_image_open(path, NULL, &image));
     OK(qed_image_pread(image, &byte, 1, offset));
     CHECK(byte == value);
     OK(qed_image_close(&image));
@@ -61,16 +68,18 @@ static void commit(void) {
 
     OK(qed_image_pwrite(image, &byte, 1, 2 * MIB, 0));
     OK(qed_image_close(&image));
-    FAILS(qed_commit("over.qed", NULL, stop, &calls), ECANCELED, QED_ERROR_CANCELLED, "qed_commit",
-          "cancelled");
+    OK(qed_options_new(&options));
+    allow_backing(options);
+    FAILS(qed_commit("over.qed", options, stop, &calls), ECANCELED, QED_ERROR_CANCELLED,
+          "qed_commit", "cancelled");
     CHECK(calls > 0);
     expect("over.qed", 2 * MIB, 5);
-    OK(qed_options_new(&options));
     OK(qed_options_set_bool(options, "keep", true));
     OK(qed_options_set_str(options, "rate", "1G"));
     OK(qed_commit("over.qed", options, NULL, NULL));
+    OK(qed_options_set_bool(options, "keep", false));
+    OK(qed_commit("over.qed", options, NULL, NULL));
     OK(qed_options_free(&options));
-    OK(qed_commit("over.qed", NULL, NULL, NULL));
     expect("disk.qed", 2 * MIB, 5);
     expect("over.qed", 2 * MIB, 5);
     FAILS(qed_commit("disk.qed", NULL, NULL, NULL), EINVAL, QED_ERROR_INVALID_ARGUMENT,
@@ -84,9 +93,12 @@ static void rebase(void) {
     qed_image *image = new_image("other.qed", MIB);
 
     OK(qed_image_close(&image));
-    OK(qed_rebase("over.qed", "other.qed", NULL, NULL, NULL));
+    OK(qed_options_new(&options));
+    allow_backing(options);
+    OK(qed_rebase("over.qed", "other.qed", options, NULL, NULL));
     expect("over.qed", 2 * MIB, 5);
-    OK(qed_rebase("over.qed", NULL, NULL, NULL, NULL));
+    OK(qed_rebase("over.qed", NULL, options, NULL, NULL));
+    OK(qed_options_free(&options));
     CHECK(unlink("other.qed") == 0);
     expect("over.qed", 2 * MIB, 5);
     OK(qed_options_new(&options));

@@ -32,7 +32,7 @@ int main(void) {
     OK(qed_options_set_str(options, "preallocation", "metadata"));
     OK(qed_image_create("top.qed", 4 * MIB, options));
     OK(qed_options_free(&options));
-    OK(qed_image_open("top.qed", NULL, &image));
+    image = open_overlay("top.qed");
     OK(qed_image_pwrite(image, data, sizeof data, 3 * MIB, 0));
     OK(qed_image_pwrite(image, data, sizeof data, MIB, 0));
 

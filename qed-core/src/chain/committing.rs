@@ -55,19 +55,15 @@ pub(crate) fn open_committing(
     let whereabouts = base.whereabouts.clone();
     let named = |error| whereabouts.name(error);
     let base = base.for_writing(options).map_err(named)?;
-    let name = base.name();
     let below = build(below, options)?;
-    let base = base.into_running(below, vec![name], settings).map_err(named)?;
+    let base = base.into_top_of(below, settings).map_err(named)?;
     let base = Arc::new(Disk::new(base));
     let reading = settings_below(&options.image, above.len() as u64);
     let mut source = Arc::clone(&base) as Arc<dyn Source>;
     for link in above.into_iter().rev() {
-        let name = link.name();
-        source =
-            Arc::new(Disk::new(link.into_running(Some(source), vec![name], reading.clone())?));
+        source = Arc::new(Disk::new(link.into_running(Some(source), reading.clone())?));
     }
-    let name = top.name();
-    let top = top.into_running(Some(source), vec![name], options.image.clone())?;
+    let top = top.into_running(Some(source), options.image.clone())?;
     Ok(Committing { top: Disk::new(top), base, depth })
 }
 
@@ -96,8 +92,7 @@ impl Disk {
         let opened = open_path(path, access, "the image").and_then(|file| {
             let whereabouts = Whereabouts { path: Some(path.into()), ..Whereabouts::default() };
             let link = Link::top(file, whereabouts, Purpose::Write, options)?;
-            let name = link.name();
-            link.into_running(None, vec![name], options.image.clone())
+            link.into_running(None, options.image.clone())
         });
         opened.map(Self::new).map_err(|error| error.in_file(path))
     }

@@ -9,7 +9,6 @@ use std::io::{IoSlice, IoSliceMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::file::FileId;
 use super::observe::{GuestCall, Observer, observe};
 use super::open::open_chain;
 use super::options::OpenOptions;
@@ -23,6 +22,7 @@ use crate::image::{BackingInfo, Flags, Image, ImageSettings, Info};
 use crate::source::{Extent, Extents, Format, Source, Target, check_range};
 use crate::storage::Storage;
 use crate::sync::Turnstile;
+use crate::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 
 /// An open disk. Every method may be called from any number of threads at once.
@@ -32,6 +32,8 @@ pub struct Disk {
     /// What every call passes that needs the driver.
     pub(super) turnstile: Turnstile,
     pub(super) rest: Rest,
+    /// Whether a stream is at work.
+    pub(super) streaming: AtomicBool,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -116,8 +118,13 @@ impl Disk {
     }
 
     pub(super) fn new(running: Running) -> Self {
-        let (turnstile, rest) = (Turnstile::new(), Rest::new());
-        Self { running: ArcSwap::from_pointee(running), turnstile, rest, observer: None }
+        Self {
+            running: ArcSwap::from_pointee(running),
+            turnstile: Turnstile::new(),
+            rest: Rest::new(),
+            streaming: AtomicBool::new(false),
+            observer: None,
+        }
     }
 
     pub(super) fn reopened_by(self, recipe: Recipe) -> Self {
@@ -161,12 +168,6 @@ impl Disk {
             Driver::Qed(image) => Some(image),
             _ => None,
         }
-    }
-
-    /// The files of the chain, from the disk's own to the base.
-    #[must_use]
-    pub fn layers(&self) -> Vec<LayerName> {
-        self.running.load().facts.layers.clone()
     }
 
     /// As [`Image::pread`].
@@ -330,13 +331,10 @@ impl Source for Disk {
     }
 
     fn depth_of(&self, file: &Path, format: Option<Format>) -> Option<u32> {
-        let id = |path: &Path| std::fs::metadata(path).ok().map(|found| FileId::of(&found));
-        let wanted = id(file)?;
         let format = format.or_else(|| probe(file).ok().flatten())?;
-        let place = self.layers().iter().position(|layer| {
-            layer.format == format && layer.path.as_deref().and_then(id) == Some(wanted)
-        });
-        place.and_then(|place| u32::try_from(place).ok())
+        let place = self.place_of(file)?;
+        let same = self.layers().get(place).is_some_and(|layer| layer.format == format);
+        same.then(|| u32::try_from(place).ok()).flatten()
     }
 }
 

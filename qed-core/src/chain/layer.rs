@@ -82,6 +82,5 @@ fn look(file: File, path: Option<&Path>, options: &OpenOptions) -> Result<Layer>
         ..options.image.clone()
     };
     let link = Link::top(file, whereabouts, Purpose::Look, options)?;
-    let names = vec![link.name()];
-    Ok(Layer { disk: Disk::new(link.into_running(None, names, settings)?) })
+    Ok(Layer { disk: Disk::new(link.into_running(None, settings)?) })
 }

@@ -14,7 +14,7 @@ use super::raw::RawDisk;
 use super::resolve::{Found, Whereabouts};
 use super::running::{Driver, Running};
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{BackingInfo, CacheMode, Image, ImageSettings, read_backing_info};
+use crate::image::{BackingInfo, CacheMode, Image, ImageHeader, ImageSettings};
 use crate::source::{Format, Source};
 use crate::storage::{FileMode, FileStorage, ImageLock, Storage};
 
@@ -26,6 +26,8 @@ pub(super) struct Link {
     /// What it names as its own backing file.
     pub(super) backing: Option<BackingInfo>,
     format: Format,
+    /// The header of a QED image, as long as nobody else can have changed it.
+    header: Option<ImageHeader>,
     storage: Arc<dyn Storage>,
 }
 
@@ -88,12 +90,15 @@ impl Link {
         format: Format,
         storage: Arc<dyn Storage>,
     ) -> Result<Self> {
-        let backing = match format {
-            Format::Raw => None,
-            Format::Qed => read_backing_info(&*storage)?,
-            Format::Qcow2 => qcow2::read_backing_info(&*storage)?,
+        let header = match format {
+            Format::Qed => Some(ImageHeader::read(&*storage)?),
+            Format::Raw | Format::Qcow2 => None,
         };
-        Ok(Self { whereabouts, id, backing, format, storage })
+        let backing = match (format, &header) {
+            (Format::Qcow2, _) => qcow2::read_backing_info(&*storage)?,
+            (_, header) => header.as_ref().and_then(|header| header.backing().cloned()),
+        };
+        Ok(Self { whereabouts, id, backing, format, header, storage })
     }
 
     /// The same file, opened and locked for writing.
@@ -102,7 +107,7 @@ impl Link {
     /// It was given by descriptor, is another file by now, or is held by another process; what the
     /// operating system reports.
     pub(super) fn for_writing(self, options: &OpenOptions) -> Result<Self> {
-        let Self { whereabouts, id, backing, format, storage } = self;
+        let Self { whereabouts, id, backing, format, storage, .. } = self;
         let Some(path) = &whereabouts.path else {
             let text = "a backing file given by descriptor is open for reading alone";
             return Err(Error::invalid(text));
@@ -119,27 +124,44 @@ impl Link {
         }
         let mode = file_mode(options.image.cache, true);
         let storage = lock_and_wrap(file, mode, Purpose::Write, options.lock)?;
-        Ok(Self { whereabouts, id, backing, format, storage })
+        Ok(Self { whereabouts, id, backing, format, header: None, storage })
     }
 
     /// What the file is called.
-    pub(super) fn name(&self) -> LayerName {
+    fn name(&self) -> LayerName {
         LayerName { path: self.whereabouts.path.clone(), format: self.format }
     }
 
-    /// The disk that this file is, over `below`; `names` are those of the chain, its own first.
+    /// The disk that this file is, over `below`.
     ///
     /// # Errors
     /// What building it finds.
     pub(super) fn into_running(
         self,
         below: Option<Arc<dyn Source>>,
-        names: Vec<LayerName>,
         settings: ImageSettings,
     ) -> Result<Running> {
-        let path = self.whereabouts.path.as_deref();
-        let driver = driver(Arc::clone(&self.storage), self.format, below, settings, path)?;
-        Ok(Running::new(driver, names, self.storage))
+        let (path, name) = (self.whereabouts.path.as_deref(), self.name());
+        let storage = Arc::clone(&self.storage);
+        let driver = match self.header {
+            Some(header) => qed_driver(storage, header, below, settings, path)?,
+            None => driver(storage, self.format, below, settings, path)?,
+        };
+        Ok(Running::new(driver, name, self.storage).of_chain(self.id, Vec::new()))
+    }
+
+    /// The same, over the chain `below`, from its backing file to the base.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn into_top_of(
+        self,
+        below: Vec<Arc<Disk>>,
+        settings: ImageSettings,
+    ) -> Result<Running> {
+        let id = self.id;
+        let source = below.first().map(|disk| Arc::clone(disk) as Arc<dyn Source>);
+        Ok(self.into_running(source, settings)?.of_chain(id, below))
     }
 }
 
@@ -151,9 +173,8 @@ pub(super) fn driver(
     settings: ImageSettings,
     path: Option<&Path>,
 ) -> Result<Driver> {
-    if settings.copy_on_read && format != Format::Qed {
-        let text =
-            format!("copy_on_read is for QED images: a disk of the format {format} has none");
+    if settings.copy_on_read && format == Format::Raw {
+        let text = "copy_on_read is for images over a backing file: a raw disk has none";
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     Ok(match format {
@@ -166,13 +187,25 @@ pub(super) fn driver(
             })
         }
         Format::Qed => {
-            let image = Image::from_storage(storage, below, settings)?;
-            Driver::Qed(match path {
-                Some(path) => image.named(path.to_path_buf()),
-                None => image,
-            })
+            let header = ImageHeader::read(&*storage)?;
+            qed_driver(storage, header, below, settings, path)?
         }
     })
+}
+
+/// The same for an image of our own, whose header has been read.
+fn qed_driver(
+    storage: Arc<dyn Storage>,
+    header: ImageHeader,
+    below: Option<Arc<dyn Source>>,
+    settings: ImageSettings,
+    path: Option<&Path>,
+) -> Result<Driver> {
+    let image = Image::from_header(storage, header, below, settings)?;
+    Ok(Driver::Qed(match path {
+        Some(path) => image.named(path.to_path_buf()),
+        None => image,
+    }))
 }
 
 /// The disk in `storage`, which no other process knows yet, over `below` in the place of whatever
@@ -190,8 +223,7 @@ pub(crate) fn open_new(
 ) -> Result<Disk> {
     let whereabouts = Whereabouts { path: Some(path.into()), ..Whereabouts::default() };
     let link = Link::new(whereabouts, Some(id), format, storage)?;
-    let name = link.name();
-    Ok(Disk::new(link.into_running(below, vec![name], settings)?))
+    Ok(Disk::new(link.into_running(below, settings)?))
 }
 
 /// How a file is used under a cache mode.

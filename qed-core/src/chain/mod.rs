@@ -9,6 +9,7 @@ mod committing;
 mod disk;
 pub(crate) mod file;
 mod layer;
+mod layers;
 mod link;
 mod observe;
 mod open;

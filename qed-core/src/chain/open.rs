@@ -89,10 +89,8 @@ pub(super) fn open_chain(file: File, path: Option<&Path>, options: &OpenOptions)
 /// # Errors
 /// As [`open`].
 pub(super) fn open_below(top: Link, options: &OpenOptions) -> Result<Running> {
-    let below = collect(&top, options)?;
-    let names = std::iter::once(&top).chain(&below).map(Link::name).collect();
-    let below = build(below, options)?;
-    top.into_running(below, names, options.image.clone())
+    let below = build(collect(&top, options)?, options)?;
+    top.into_top_of(below, options.image.clone())
 }
 
 /// The files below `top`, from its own backing file to the base.
@@ -155,16 +153,17 @@ fn names_itself(again: &Whereabouts, earlier: &Whereabouts) -> Error {
 }
 
 /// The layers of `links`, each over those behind it.
-pub(super) fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Option<Arc<dyn Source>>> {
+pub(super) fn build(links: Vec<Link>, options: &OpenOptions) -> Result<Vec<Arc<Disk>>> {
     let settings = settings_below(&options.image, links.len() as u64);
-    let mut below: Option<Arc<dyn Source>> = None;
+    let mut built: Vec<Arc<Disk>> = Vec::with_capacity(links.len());
     for link in links.into_iter().rev() {
         let whereabouts = link.whereabouts.clone();
-        let name = link.name();
-        let built = link.into_running(below.take(), vec![name], settings.clone());
-        below = Some(Arc::new(Disk::new(built.map_err(|error| whereabouts.name(error))?)));
+        let below = built.last().map(|disk| Arc::clone(disk) as Arc<dyn Source>);
+        let running = link.into_running(below, settings.clone());
+        built.push(Arc::new(Disk::new(running.map_err(|error| whereabouts.name(error))?)));
     }
-    Ok(below)
+    built.reverse();
+    Ok(built)
 }
 
 /// Backing images change nothing, and share one more cache of the image's size.

@@ -167,10 +167,11 @@ impl Disk {
             return Err(Error::new(ErrorKind::Busy, "the disk is not open"));
         };
         let kept = Kept::of(storage)?;
+        let recipe = state.recipe.as_ref().map(|recipe| recipe.shortened(&running)).transpose()?;
         // Flushed first: what fails here leaves the disk as it is.
         self.observe(GuestCall::Flush, || running.flush())?;
         self.running.store(Arc::new(running.closed("it is quiesced")));
-        state.kept = Some(kept);
+        (state.recipe, state.kept) = (recipe, Some(kept));
         alone(running).close().inspect_err(|error| {
             let why = format!("closing it failed: {error}");
             self.running.rcu(|closed| closed.closed(why.clone()));
@@ -182,16 +183,14 @@ impl Disk {
     /// # Errors
     /// [`ErrorKind::Busy`] where the calling thread itself put it to rest.
     pub(super) fn enter(&self) -> Result<Passage<'_>> {
-        loop {
-            if let Some(passage) = self.turnstile.try_enter() {
-                return Ok(passage);
-            }
-            if self.rest.by.load(SeqCst) == lane_of_thread() {
-                let text = "the disk is quiesced, by this very thread: it is to be resumed first";
-                return Err(self.named(Error::new(ErrorKind::Busy, text)));
-            }
-            self.turnstile.wait();
+        if let Some(passage) = self.turnstile.try_enter() {
+            return Ok(passage);
         }
+        if self.rest.by.load(SeqCst) == lane_of_thread() {
+            let text = "the disk is quiesced, by this very thread: it is to be resumed first";
+            return Err(self.named(Error::new(ErrorKind::Busy, text)));
+        }
+        Ok(self.turnstile.wait_and_enter())
     }
 
     fn let_in(&self) {

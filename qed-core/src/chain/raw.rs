@@ -12,7 +12,7 @@ use super::straight::RawBegun;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{DetectZeroes, DiscardMode, Flags, Forced, ImageSettings, ResizeOptions};
 use crate::source::{Extent, ExtentKind, Format, Source, all_zero, check_range};
-use crate::storage::{Bypass, Forcing, Latch, Storage, WriteFlags, write_zeroes};
+use crate::storage::{Bypass, Forcing, Latch, Storage, WriteFlags, set_aside, write_zeroes};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// A raw disk.
@@ -129,9 +129,21 @@ impl RawDisk {
     /// As [`Image::resize`](crate::Image::resize), in any number of bytes. No other call runs.
     pub(crate) fn resize(&self, size: u64, options: ResizeOptions) -> Result<()> {
         self.check_writable()?;
-        options.check(self.size(), size).map_err(|error| self.named(error))?;
-        let set = self.storage.set_len(size);
-        set.map_err(|error| self.failed("setting the file's length", size, error))?;
+        let (from, kind) = (self.size(), options.preallocation);
+        let checked = options.check(from, size).and_then(|()| kind.check_raw());
+        checked.map_err(|error| self.named(error))?;
+        let set_length = |length| {
+            let set = self.storage.set_len(length);
+            set.map_err(|error| self.failed("setting the file's length", length, error))
+        };
+        set_length(size)?;
+        if kind.has_data()
+            && let Err(error) = set_aside(&self.storage, from, size - from, kind)
+        {
+            // The first error is the one that counts.
+            let _ = set_length(from);
+            return Err(self.named(error));
+        }
         self.size.store(size, SeqCst);
         self.flush()
     }

@@ -8,6 +8,7 @@ use super::disk::{Disk, LayerName};
 use super::link::{Link, Purpose, driver};
 use super::open::open_below;
 use super::options::OpenOptions;
+use super::policy::BackingPolicy;
 use super::resolve::Whereabouts;
 use super::running::Running;
 use crate::error::{Error, ErrorKind, Result};
@@ -65,9 +66,9 @@ impl Recipe {
                 let top = top(kept, path.clone(), options)?;
                 let Some(base) = base else { return open_below(top, options) };
                 let base = base.open()?;
-                let mut names = vec![top.name()];
-                names.extend(base.layers());
-                top.into_running(Some(Arc::new(base)), names, options.image.clone())
+                let further = base.running.load().disks_below().to_vec();
+                let below = std::iter::once(Arc::new(base)).chain(further).collect();
+                top.into_top_of(below, options.image.clone())
             }
             Self::Storage { format, below, settings } => {
                 let Kept::Storage(storage) = kept else {
@@ -75,8 +76,8 @@ impl Recipe {
                 };
                 let below = below.clone();
                 let driver = driver(Arc::clone(storage), *format, below, settings.clone(), None)?;
-                let names = vec![LayerName { path: None, format: *format }];
-                Ok(Running::new(driver, names, Arc::clone(storage)))
+                let name = LayerName { path: None, format: *format };
+                Ok(Running::new(driver, name, Arc::clone(storage)))
             }
         }
     }
@@ -97,6 +98,30 @@ impl Recipe {
         Ok(Self::File { path, options, base: Some(Arc::new(base)) })
     }
 
+    /// The recipe of the same disk, over what a stream has left of the chain below `running`.
+    ///
+    /// # Errors
+    /// The process has no descriptor to spare.
+    pub(super) fn shortened(&self, running: &Running) -> Result<Self> {
+        let mut recipe = self.clone();
+        if running.dropped() == 0 {
+            return Ok(recipe);
+        }
+        match &mut recipe {
+            Self::File { options, base, .. } => {
+                // Names are those of the header, which is up to date; what was given is not.
+                if let BackingPolicy::Chain(given) = &mut options.backing {
+                    given.drain(..running.dropped().min(given.len()));
+                }
+                if base.is_some() {
+                    *base = Base::of(running.disks_below(), options)?;
+                }
+            }
+            Self::Storage { below, .. } => *below = None,
+        }
+        Ok(recipe)
+    }
+
     /// The same, for a disk that only serves another one as its backing file.
     fn for_reading(&self) -> Self {
         let mut recipe = self.clone();
@@ -104,11 +129,30 @@ impl Recipe {
         | Self::Storage { settings, .. }) = &mut recipe;
         settings.read_only = true;
         settings.background = false;
+        settings.copy_on_read = false;
         recipe
     }
 }
 
 impl Base {
+    /// The running chain `disks`, from its top to its base, for a disk that has these options.
+    fn of(disks: &[Arc<Disk>], options: &OpenOptions) -> Result<Option<Arc<Self>>> {
+        let mut base = None;
+        for disk in disks.iter().rev() {
+            let running = disk.running.load();
+            let Some(Kept::File(file)) = running.storage.as_ref().map(Kept::of).transpose()? else {
+                let text = "a layer of the chain is in no file of its own";
+                return Err(Error::new(ErrorKind::Unsupported, text));
+            };
+            // The last of them names nothing, and nothing may be opened for it.
+            let backing = BackingPolicy::Deny;
+            let options = OpenOptions { format: running.format(), backing, ..options.clone() };
+            let recipe = Recipe::File { path: running.path(), options, base };
+            base = Some(Arc::new(Self { file, recipe: recipe.for_reading() }));
+        }
+        Ok(base)
+    }
+
     fn open(&self) -> Result<Disk> {
         Ok(Disk::new(self.recipe.open(&Kept::File(Arc::clone(&self.file)))?))
     }

@@ -44,7 +44,7 @@ pub use medium::{Medium, PAGE, SECTOR};
 pub use medium_storage::MediumStorage;
 pub use oracle::{Oracle, Panel, Subject};
 pub use random::{Random, digest, mix};
-pub use recording::{Below, GuestDisk, Recording, UNREADABLE, Writer};
+pub use recording::{Below, GuestDisk, Lower, Recording, UNREADABLE, Writer};
 pub use report::Failure;
 pub use session::Session;
 pub use states::{Mode, Plan};

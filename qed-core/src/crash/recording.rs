@@ -4,9 +4,9 @@ use super::guest::{Call, Initial};
 use super::medium::{Medium, SECTOR};
 use super::oracle::{Entry, Shape, Tables};
 use super::random::{digest, to_usize};
-use crate::image::ImageSettings;
+use crate::image::{ImageSettings, read_backing_info};
 use crate::source::{Format, Source};
-use crate::storage::Log;
+use crate::storage::{Log, Storage};
 use crate::sync::{Mutex, Rank};
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +22,15 @@ pub enum Writer {
     Foreign,
 }
 
+/// A file of the chain that an image can come to name as its backing file.
+#[derive(Clone, Debug)]
+pub struct Lower {
+    /// What the image then calls it.
+    pub name: Vec<u8>,
+    /// The file.
+    pub source: Arc<dyn Source>,
+}
+
 /// A run on a disk image, recorded.
 #[derive(Clone, Debug)]
 pub struct Recording {
@@ -31,6 +40,8 @@ pub struct Recording {
     pub calls: Vec<Call>,
     /// What the guest sees below the image.
     pub backing: Option<Arc<dyn Source>>,
+    /// What a stream may have put in its place.
+    pub lower: Option<Lower>,
     /// How the image is opened after a crash.
     pub settings: ImageSettings,
     /// Who wrote it.
@@ -48,9 +59,25 @@ impl Recording {
             log,
             calls,
             backing: None,
+            lower: None,
             settings,
             writer: Writer::default(),
             format: Format::default(),
+        }
+    }
+}
+
+impl Recording {
+    /// What lies below the image in `storage`: what it names, which a stream may have changed. What
+    /// is wrong with the name opening tells.
+    #[must_use]
+    pub fn below(&self, storage: &dyn Storage) -> Option<Arc<dyn Source>> {
+        match (read_backing_info(storage), &self.lower) {
+            (Ok(None), _) => None,
+            (Ok(Some(named)), Some(lower)) if named.name == lower.name => {
+                Some(Arc::clone(&lower.source))
+            }
+            _ => self.backing.clone(),
         }
     }
 }
@@ -67,6 +94,8 @@ pub struct GuestDisk {
 /// What lies below an image, with the digests of what was read of it.
 pub struct Below {
     source: Option<Arc<dyn Source>>,
+    /// What lies there when the image has come to name it.
+    lower: Option<(Vec<u8>, Arc<Self>)>,
     digests: Mutex<HashMap<u64, u64>>,
 }
 
@@ -74,7 +103,27 @@ impl Below {
     /// A backing source, or nothing.
     #[must_use]
     pub fn new(source: Option<Arc<dyn Source>>) -> Arc<Self> {
-        Arc::new(Self { source, digests: Mutex::new(Rank::Storage, HashMap::new()) })
+        Arc::new(Self { source, lower: None, digests: Self::none_yet() })
+    }
+
+    /// What lies below the image of a recording, whichever file that names.
+    #[must_use]
+    pub fn of(recording: &Recording) -> Arc<Self> {
+        let lower = |lower: &Lower| (lower.name.clone(), Self::new(Some(lower.source.clone())));
+        let (source, lower) = (recording.backing.clone(), recording.lower.as_ref().map(lower));
+        Arc::new(Self { source, lower, digests: Self::none_yet() })
+    }
+
+    /// What lies there under an image that calls it so.
+    fn called(this: Arc<Self>, name: &[u8]) -> Arc<Self> {
+        match &this.lower {
+            Some((known, lower)) if known == name => Arc::clone(lower),
+            _ => this,
+        }
+    }
+
+    fn none_yet() -> Mutex<HashMap<u64, u64>> {
+        Mutex::new(Rank::Storage, HashMap::new())
     }
 
     /// Fills a sector; what cannot be read is full of [`UNREADABLE`].
@@ -116,7 +165,10 @@ impl GuestDisk {
     pub fn qed(medium: Medium, below: Arc<Below>) -> Result<Self, String> {
         let tables = Tables::read(&medium)?;
         // What is no longer named does not show.
-        let below = if tables.shape.has_backing() { below } else { Below::new(None) };
+        let below = match tables.shape.backing_name(&medium) {
+            Some(name) => Below::called(below, &name),
+            None => Below::new(None),
+        };
         Ok(Self { medium, tables: Some(tables), below })
     }
 

@@ -10,7 +10,7 @@ use crate::chain::{Disk, GuestCall, Observer, OpenOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{DiscardMode, Flags, ImageSettings};
 use crate::source::Format;
-use crate::storage::{Recorder, Storage, Tape};
+use crate::storage::{Preallocation, Recorder, Storage, Tape};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::sync::{Mutex, Rank};
 use std::io::IoSlice;
@@ -125,7 +125,11 @@ impl Session {
                 Call::Zeroes { offset, length, forced: self.is_forced(flags), unmap }
             }
             GuestCall::Discard { offset, length } => Call::Discard { offset, length },
-            GuestCall::Resize { size } => Call::Resize { from: self.size(), to: size },
+            // What space the new part has shows nowhere on the disk.
+            GuestCall::Resize { size } => {
+                let preallocation = Preallocation::Off;
+                Call::Resize { from: self.size(), to: size, preallocation }
+            }
             GuestCall::Flush => Call::Flush,
         }
     }

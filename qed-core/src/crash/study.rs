@@ -283,8 +283,13 @@ const PIECE: usize = 1 << 16;
 fn open(recording: &Recording, medium: &Medium, read_only: bool) -> Result<Disk> {
     let Recording { log, backing, settings, format, .. } = recording;
     let storage = Arc::new(MediumStorage::new(medium.clone(), log.limits));
-    let settings = ImageSettings { read_only, ..settings.clone() };
-    Disk::from_storage(storage, *format, backing.clone(), settings)
+    let copy_on_read = settings.copy_on_read && !read_only;
+    let settings = ImageSettings { read_only, copy_on_read, ..settings.clone() };
+    let below = match format {
+        Format::Qed => recording.below(&*storage),
+        Format::Raw | Format::Qcow2 => backing.clone(),
+    };
+    Disk::from_storage(storage, *format, below, settings)
 }
 
 /// The unit that a failure's word says: `log/unit/state`.

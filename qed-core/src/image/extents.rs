@@ -23,8 +23,8 @@ impl Image {
     /// # Errors
     /// The range passes the end of the disk; a table that cannot be read or right.
     pub(crate) fn own_extent(&self, offset: u64, length: u64) -> Result<Extent> {
-        let segment = self.check_range(offset, length);
-        let segment = segment.and_then(|()| self.meta.segment(offset, length));
+        let request = self.meta.admit(offset, length);
+        let segment = request.and_then(|_request| self.meta.segment(offset, length));
         let segment = segment.map_err(|error| self.named_error(error))?;
         let kind = match segment.place {
             Place::File(file) => ExtentKind::Data { file_offset: Some(file.get()) },

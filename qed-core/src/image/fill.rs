@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::{BackingInfo, Image};
 use crate::addr::GuestCluster;
 use crate::error::{Error, Result};
+use crate::meta::backing::ToCome;
 use crate::meta::plan::fill::{FillPiece, Wanted};
-use crate::source::{Extent, ExtentKind, Source, read_below};
+use crate::source::{Extent, ExtentKind, Source, read_below, zero_below};
 use crate::storage::{AlignedBuffer, WriteFlags};
 
 /// Bytes copied at once.
@@ -30,7 +31,10 @@ impl Image {
         let size = self.cluster_size();
         let last = offset.saturating_add(length).div_ceil(size);
         let mut at = offset / size;
-        let mut wanted = |start, end| wanted_for_read(backing, start, end);
+        let mut wanted = |start, end| {
+            let zero = zero_below(Some(backing), start, end)?;
+            Ok(if zero { Wanted::Leave } else { Wanted::Copy })
+        };
         while at < last {
             match self.fill(GuestCluster(at), last - at, &mut wanted) {
                 Ok(filled) => at += filled.clusters,
@@ -85,10 +89,15 @@ impl Image {
         self.meta.backing_to_keep()
     }
 
-    /// Lets zeroes hide what a longer base would show behind the end of what lies below now.
-    pub(crate) fn lengthen_backing(&self, size: u64) {
-        let Some(below) = self.below().filter(|below| below.size() < size) else { return };
-        self.meta.replace_backing(Some(Arc::new(Longer { below, size })));
+    /// Lets zeroes hide what the base that is to come would show in place of zeroes, also behind
+    /// the end of what lies below now.
+    pub(crate) fn expect_backing(&self, base: ToCome) {
+        let Some(below) = self.below().filter(|_| self.meta.backing_to_come() != Some(base)) else {
+            return;
+        };
+        let size = base.size;
+        let below = if below.size() < size { Arc::new(Longer { below, size }) } else { below };
+        self.meta.replace_backing(Some(below), Some(base));
     }
 
     /// The longest name that [`rename_backing`](Self::rename_backing) takes, in bytes.
@@ -96,34 +105,26 @@ impl Image {
         self.meta.room_for_backing()
     }
 
-    /// Makes everything stable, then names another backing file, or none. What is read of the disk
-    /// is the same with either: that is the caller's to know.
+    /// Makes everything stable, then names another backing file, or none, which is `source`. What
+    /// is read of the disk is the same with either: that is the caller's to know.
     ///
     /// # Errors
     /// The name has no room; a write or sync that failed.
-    pub(crate) fn rename_backing_to(&self, backing: Option<BackingInfo>) -> Result<()> {
+    pub(crate) fn rename_backing_to(
+        &self,
+        backing: Option<BackingInfo>,
+        source: Option<Arc<dyn Source>>,
+    ) -> Result<()> {
         let raw = |info: &BackingInfo| info.format == Some(crate::source::Format::Raw);
         let name = backing.as_ref().map(|info| (&info.name[..], raw(info)));
         self.meta.rename_backing(name)?;
-        if backing.is_none() {
-            self.meta.replace_backing(None);
+        // Without the source at hand, the old one reads the same: what is to come has come.
+        if source.is_some() || backing.is_none() {
+            self.meta.replace_backing(source, None);
         }
         *self.backing_info.lock() = backing;
         Ok(())
     }
-}
-
-fn wanted_for_read(backing: &dyn Source, start: u64, end: u64) -> Result<Wanted> {
-    let end = end.min(backing.size());
-    let mut at = start;
-    while at < end {
-        let extent = backing.extent(at, end - at)?;
-        if !extent.reads_zero() {
-            return Ok(Wanted::Copy);
-        }
-        at += extent.length;
-    }
-    Ok(Wanted::Leave)
 }
 
 /// A source with zeroes behind its end.

@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use super::Image;
 use crate::error::{Corruption, Error, Result};
 use crate::format::{HEADER_BYTES, Header};
+use crate::meta::HeaderBlock;
 use crate::source::Format;
 use crate::storage::Storage;
 
@@ -76,6 +77,31 @@ impl Image {
     }
 }
 
+/// The header of an image, read once, and what it names as its backing file.
+#[derive(Debug)]
+pub(crate) struct ImageHeader {
+    pub(super) block: HeaderBlock,
+    pub(super) backing: Option<BackingInfo>,
+}
+
+impl ImageHeader {
+    /// Reads and validates the header of `storage` (F1, F2) and the backing file's name (F1.3).
+    ///
+    /// # Errors
+    /// A broken clause of the header, a NUL in the name, a failed read.
+    pub(crate) fn read(storage: &dyn Storage) -> Result<Self> {
+        let block = HeaderBlock::read(storage)?;
+        let mut read = |bytes: &mut [u8], offset| block.read_at(storage, bytes, offset);
+        let backing = named(&block.get(), storage, &mut read)?;
+        Ok(Self { block, backing })
+    }
+
+    /// What it names as its backing file.
+    pub(crate) fn backing(&self) -> Option<&BackingInfo> {
+        self.backing.as_ref()
+    }
+}
+
 /// Reads and validates the header of an image (F1, F2).
 ///
 /// # Errors
@@ -93,14 +119,25 @@ pub(crate) fn read_header(storage: &dyn Storage) -> Result<Header> {
 /// # Errors
 /// A broken clause of the header, a NUL in the name, a failed read.
 pub(crate) fn read_backing_info(storage: &dyn Storage) -> Result<Option<BackingInfo>> {
-    let header = read_header(storage)?;
+    let mut read = |bytes: &mut [u8], offset| {
+        storage.read(&mut [IoSliceMut::new(bytes)], offset).map_err(reading)
+    };
+    named(&read_header(storage)?, storage, &mut read)
+}
+
+/// What `header` names as the backing file; `read` fills bytes from a place of its file.
+fn named(
+    header: &Header,
+    storage: &dyn Storage,
+    read: &mut dyn FnMut(&mut [u8], u64) -> Result<()>,
+) -> Result<Option<BackingInfo>> {
     let Some(place) = header.backing_name() else { return Ok(None) };
     let end = u64::from(place.offset) + u64::from(place.size);
     if end > storage.len().map_err(reading)? {
         return Err(Corruption::BackingName { offset: place.offset, size: place.size }.into());
     }
     let mut name = vec![0; usize::try_from(place.size).unwrap_or(0)];
-    storage.read(&mut [IoSliceMut::new(&mut name)], place.offset.into()).map_err(reading)?;
+    read(&mut name, place.offset.into())?;
     match name.iter().position(|byte| *byte == 0) {
         Some(at) => Err(Corruption::BackingNameNul { at }.into()),
         None => {

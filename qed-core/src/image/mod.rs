@@ -2,6 +2,7 @@
 //! image file and the backing source, and holds no lock while it does. Knows nothing of how tables
 //! look.
 
+mod around;
 mod buffers;
 mod ending;
 mod extents;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 pub use flags::Flags;
 pub use info::{BackingInfo, Info};
-pub(crate) use info::{read_backing_info, read_header};
+pub(crate) use info::{ImageHeader, read_backing_info, read_header};
 pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
@@ -31,7 +32,7 @@ pub(crate) use straight::{Begun, Debt, EarlyEntries, Forced, Piece};
 use crate::error::{Error, Result};
 use crate::meta::Meta;
 use crate::source::{Source, check_range};
-use crate::storage::Storage;
+use crate::storage::{AlignedBuffer, Spare, Storage};
 use crate::sync::{Mutex, Rank};
 
 /// An open QED image. Every method may be called from any number of threads at once.
@@ -45,6 +46,8 @@ pub struct Image {
     settings: ImageSettings,
     backing_info: Mutex<Option<BackingInfo>>,
     path: Option<PathBuf>,
+    /// For what fills new clusters.
+    spare: Spare,
     closed: bool,
 }
 
@@ -64,18 +67,29 @@ impl Image {
         backing: Option<Arc<dyn Source>>,
         settings: ImageSettings,
     ) -> Result<Self> {
-        // The name is validated before a writable open changes anything.
-        let backing_info = info::read_backing_info(&*storage)?;
+        let header = ImageHeader::read(&*storage)?;
+        Self::from_header(storage, header, backing, settings)
+    }
+
+    /// The same, where the header has been read already.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn from_header(
+        storage: Arc<dyn Storage>,
+        header: ImageHeader,
+        backing: Option<Arc<dyn Source>>,
+        settings: ImageSettings,
+    ) -> Result<Self> {
+        let ImageHeader { block, backing: named } = header;
         if !settings.read_only {
-            read_header(&*storage)?.check_writable()?;
+            block.get().check_writable()?;
         }
-        if settings.copy_on_read && settings.read_only {
-            let text = "copy_on_read writes what is read: it needs an image open for writing";
-            return Err(Error::invalid(text));
-        }
-        let meta = Meta::open(storage, backing, settings.for_meta())?;
-        let backing_info = Mutex::new(Rank::Header, backing_info);
-        Ok(Self { meta, settings, backing_info, path: None, closed: false })
+        settings.check()?;
+        let meta = Meta::open(storage, block, backing, settings.for_meta())?;
+        let backing_info = Mutex::new(Rank::Header, named);
+        let spare = Spare::new(AlignedBuffer::ALIGNMENT, FILLS_KEPT);
+        Ok(Self { meta, settings, backing_info, path: None, spare, closed: false })
     }
 
     /// The same image, whose errors name `path`.
@@ -157,3 +171,6 @@ impl Drop for Image {
         }
     }
 }
+
+/// Bytes of memory that is kept for writes that copy from below: 32 of them at 64 KiB clusters.
+const FILLS_KEPT: usize = 2 << 20;

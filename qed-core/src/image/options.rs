@@ -1,5 +1,6 @@
 //! How an image treats caching, discards and damage. Names and meanings are the same in every face.
 
+use crate::error::{Error, Result};
 use crate::meta::{MetaSettings, Rules, Trust};
 
 /// How durable a completed write is, and whether the page cache is used (QEMU's meanings).
@@ -110,6 +111,18 @@ impl Default for ImageSettings {
 }
 
 impl ImageSettings {
+    /// Fails where they contradict each other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.copy_on_read && self.read_only {
+            let text = "copy_on_read writes what is read: it needs an image open for writing";
+            return Err(Error::invalid(text));
+        }
+        Ok(())
+    }
+
     pub(super) fn for_meta(&self) -> MetaSettings {
         MetaSettings {
             read_only: self.read_only,

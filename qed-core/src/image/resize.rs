@@ -7,6 +7,7 @@ use super::buffers::Stream;
 use crate::error::{Error, Result};
 use crate::meta::plan::lookup::Place;
 use crate::meta::resize::Resizing;
+use crate::storage::Preallocation;
 
 /// How a disk is resized.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,14 +15,21 @@ use crate::meta::resize::Resizing;
 pub struct ResizeOptions {
     /// The disk may become smaller; what lies beyond its new end is lost then.
     pub shrink: bool,
+    /// The space that the new part of a growing disk gets: its own only, and in a QED image over a
+    /// backing file tables at most.
+    pub preallocation: Preallocation,
 }
 
 impl ResizeOptions {
-    /// Fails where a disk of `from` bytes would shrink to `to` bytes, and may not.
+    /// Fails where a disk of `from` bytes would shrink to `to` bytes, and may not, and where there
+    /// is no new part to be preallocated.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub(crate) fn check(self, from: u64, to: u64) -> Result<()> {
+        if to <= from && self.preallocation != Preallocation::Off {
+            return Err(Error::invalid("preallocation is for disks that grow"));
+        }
         if to >= from || self.shrink {
             return Ok(());
         }
@@ -38,13 +46,15 @@ impl Image {
     /// all that goes with it are stable when this returns.
     ///
     /// What is new reads as zeroes, also where the backing file is longer, and may be used once
-    /// this has returned. Where the disk shrinks, requests beyond the new end are refused at once,
-    /// those that run are waited for, and the space behind it goes back to the file system. After a
-    /// failure the disk has its old size; what was to be cut off may read as zeroes.
+    /// this has returned; [`ResizeOptions::preallocation`] gives it its space. Where the disk
+    /// shrinks, requests beyond the new end are refused at once, those that run are waited for, and
+    /// the space behind it goes back to the file system. After a failure the disk has its old size;
+    /// what was to be cut off may read as zeroes.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a size that the image
-    /// cannot have, or a smaller one without [`ResizeOptions::shrink`];
+    /// cannot have, or a smaller one without [`ResizeOptions::shrink`], for data that would have
+    /// its space over a backing file; [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace);
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) as at a first write; a failed read, write
     /// or sync.
     pub fn resize(&self, size: u64, options: ResizeOptions) -> Result<()> {
@@ -54,6 +64,10 @@ impl Image {
     fn resize_to(&self, size: u64, options: ResizeOptions) -> Result<()> {
         self.meta.check_writable()?;
         options.check(self.size(), size)?;
+        let kind = options.preallocation;
+        if self.meta.backing().is_some() {
+            kind.check_over_backing()?;
+        }
         let resizing = self.meta.begin_resize(size)?;
         // Another resize may have been first.
         options.check(resizing.from, size)?;
@@ -63,14 +77,21 @@ impl Image {
         if size < resizing.from {
             resizing.keep_out();
         }
-        self.clear_tail(&resizing)?;
+        if kind == Preallocation::Metadata {
+            resizing.lay_tables()?;
+        }
+        self.clear_tail(&resizing, kind.has_data())?;
         resizing.clear_clusters()?;
+        if kind.has_data() {
+            resizing.lay_data(kind)?;
+        }
         resizing.finish()
     }
 
     /// Zeroes what of its cluster lies behind the smaller of the two ends: bytes of the backing
-    /// file, of an earlier and larger disk (F3.8), or of the one that shrinks.
-    fn clear_tail(&self, resizing: &Resizing<'_>) -> Result<()> {
+    /// file, of an earlier and larger disk (F3.8), or of the one that shrinks. With `allocates` it
+    /// has its space afterwards.
+    fn clear_tail(&self, resizing: &Resizing<'_>, allocates: bool) -> Result<()> {
         if !resizing.clears_beyond() {
             return Ok(());
         }
@@ -83,8 +104,8 @@ impl Image {
             let next = at + segment.length;
             let shows = match segment.place {
                 Place::File(_) => true,
-                Place::Zero => false,
-                Place::Backing => grows && !resizing.base_reads_zero(at, next)?,
+                Place::Zero => allocates,
+                Place::Backing => allocates || grows && !resizing.base_reads_zero(at, next)?,
             };
             if shows {
                 self.write_zeroes_beyond(resizing, at, segment.length)?;

@@ -1,13 +1,13 @@
 //! Writing: data moves by the segments of a plan, then the plan is published.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 
 use super::buffers::{Stream, total};
 use super::{DetectZeroes, Flags, Image};
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 use crate::meta::Rule;
-use crate::meta::plan::write::{Fill, WriteSegment};
+use crate::meta::plan::write::WriteSegment;
 use crate::source::all_zero;
 use crate::storage::WriteFlags;
 
@@ -98,15 +98,15 @@ impl Image {
         stream: &mut Stream<'_>,
         fua: bool,
     ) -> Result<()> {
-        let head = self.filling(segment.head)?;
-        let tail = self.filling(segment.tail)?;
+        let around = self.around(segment)?;
+        let (head, tail) = (around.head(), around.tail());
         let mut parts = Vec::with_capacity(3);
         if !head.is_empty() {
-            parts.push(IoSlice::new(&head));
+            parts.push(IoSlice::new(head));
         }
         stream.next_into(segment.length, &mut parts);
         if !tail.is_empty() {
-            parts.push(IoSlice::new(&tail));
+            parts.push(IoSlice::new(tail));
         }
         self.write_parts(&parts, segment, FileOffset(segment.file.get() - head.len() as u64), fua)
     }
@@ -122,18 +122,4 @@ impl Image {
         let written = self.meta.storage.write(parts, file.get(), flags);
         written.map_err(|error| Error::io("writing data", error).at(segment.offset))
     }
-
-    fn filling(&self, fill: Option<Fill>) -> Result<Vec<u8>> {
-        let Some(fill) = fill else { return Ok(Vec::new()) };
-        let length = usize::try_from(fill.length).map_err(|_| out_of_memory())?;
-        let mut bytes = vec![0; length];
-        if fill.from_backing {
-            self.read_backing(&mut bytes, fill.offset)?;
-        }
-        Ok(bytes)
-    }
-}
-
-fn out_of_memory() -> Error {
-    Error::io("filling a cluster", io::ErrorKind::OutOfMemory.into())
 }

@@ -6,7 +6,7 @@
 //! [`space`] are what plans are made of; [`session`] and [`scan`] establish what may be believed of
 //! a file. Nothing here knows of the guest's buffers.
 
-mod backing;
+pub(crate) mod backing;
 pub(crate) mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;
@@ -39,8 +39,9 @@ pub(crate) use session::settings::MetaSettings;
 pub use session::settings::Trust;
 use space::{Run, Space};
 use tables::cache::Cache;
-use tables::header::HeaderBlock;
+pub(crate) use tables::header::HeaderBlock;
 use tables::l1::L1;
+pub(crate) use tables::words::write_words;
 
 /// The metadata of one open image.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use crate::format::{Geometry, Header};
 use crate::meta::plan::grace::Grace;
 use crate::meta::plan::lookup::Place;
 use crate::meta::tables::cache::Cache;
+use crate::meta::tables::header::HeaderBlock;
 use crate::meta::tables::slice::{SLICE_BYTES, Slice};
 use crate::meta::{Meta, MetaSettings, Rule, Rules, Trust};
 use crate::storage::{MemoryStorage, Storage, WriteFlags};
@@ -19,6 +20,11 @@ use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::thread;
 
 const SCHEDULES: usize = 2000;
+
+fn open(storage: Arc<dyn Storage>, settings: MetaSettings) -> crate::Result<Arc<Meta>> {
+    let header = HeaderBlock::read(&*storage)?;
+    Meta::open(storage, header, None, settings)
+}
 
 /// A cluster that a request found in a table is not handed out before the request has ended (C9).
 #[test]
@@ -112,7 +118,7 @@ fn model_a_change_outlives_evictions() {
         let storage = Arc::new(MemoryStorage::new());
         format_with(&storage, Geometry::new(4096, 1).unwrap(), 16 << 20);
         let settings = MetaSettings { l2_cache_size: 0, ..settings(Rules::default()) };
-        let meta = Meta::open(storage, None, settings).unwrap();
+        let meta = open(storage, settings).unwrap();
         meta.begin_write().unwrap();
         (0..6).for_each(|table| write(&meta, 512 * table));
         meta.flush().unwrap();
@@ -152,7 +158,7 @@ fn flushes_leave_the_newest_on_disk(rules: Rules) {
     check(SCHEDULES, move || {
         let storage = Arc::new(MemoryStorage::new());
         format(&storage);
-        let meta = Meta::open(storage.clone(), None, settings(rules)).unwrap();
+        let meta = open(storage.clone(), settings(rules)).unwrap();
         // The table is there and the length durable: entries are safe at once.
         write_and_flush(&meta, 7);
         let threads: Vec<_> = (0..2_u64)
@@ -177,7 +183,7 @@ fn model_flushes_of_neighbouring_slices_do_not_wait_in_a_circle() {
     check(SCHEDULES / 4, || {
         let storage = Arc::new(MemoryStorage::new());
         format_with(&storage, Geometry::new(4096, 2).unwrap(), 4 << 20);
-        let meta = Meta::open(storage, None, settings(Rules::default())).unwrap();
+        let meta = open(storage, settings(Rules::default())).unwrap();
         write_and_flush(&meta, 7);
         let threads: Vec<_> = [vec![0, 512], vec![513], vec![1, 514]]
             .into_iter()

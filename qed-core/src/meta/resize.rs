@@ -2,14 +2,20 @@
 //!
 //! ```text
 //! grow:   clear what lies beyond --flush--> the header's sector --sync--> requests may go there
-//! shrink: keep requests out, wait --> clear what lies beyond --flush--> the sector --sync--> done
+//! shrink: keep requests out, wait --> clear what lies beyond --flush--> drop tables
+//!         --> the sector --sync--> drop the tables that hide the backing file --> done
 //! ```
+//!
+//! [`tables`] has the dropping, [`preallocate`] the space that a growing disk may get before.
 //!
 //! Invariants:
 //! 1. A request looks at the size after it has entered its epoch, so when the epoch in which the
 //!    size shrank has passed, nobody is beyond the end.
 //! 2. What lies between the end and the end of its table's reach reads as zeroes before the size
 //!    grows over it, in every possible state of the disk.
+
+mod preallocate;
+mod tables;
 
 use crate::addr::GuestCluster;
 use crate::error::{Error, Result};
@@ -90,7 +96,7 @@ impl<'a> Resizing<'a> {
     /// # Errors
     /// The backing file could not tell.
     pub(crate) fn base_reads_zero(&self, start: u64, end: u64) -> Result<bool> {
-        Base::new(self.meta.backing()).reads_zero(start, end, false)
+        Base::new(self.meta.below()).reads_zero(start, end, false)
     }
 
     /// Plans a write that may lie past the end of the disk, in a cluster that is partly on it.
@@ -160,13 +166,19 @@ impl<'a> Resizing<'a> {
         if !meta.settings.rules.breaks(Rule::BeyondBeforeSize) {
             meta.flush()?;
         }
+        let shrinks = self.to < self.from;
+        if shrinks {
+            self.drop_plain_tables()?;
+        }
         meta.header.update(&*meta.storage, |header| header.image_size = self.to)?;
         meta.clock.sync_now()?;
         if self.to > self.from {
             meta.image_size.store(self.to, SeqCst);
             // Who took the disk's old end for the end of a request is gone then.
             meta.grace.wait_for_requests();
-        } else {
+        }
+        if shrinks {
+            self.drop_hiding_tables()?;
             meta.space.punch_freed(&meta.clock, &meta.grace);
         }
         Ok(())

@@ -120,18 +120,22 @@ pub enum Rule {
     ShrinkClearsBeyond,
     /// C18: shrinking waits for requests that may lie beyond the end.
     ShrinkWaits,
+    /// C18: a table that hides the backing file goes when the smaller size is stable.
+    HidingTablesLast,
     /// C12a: a repair does not change a table that is claimed as data.
     ClaimedTablesStay,
     /// C12: a repair takes no new space that a bad entry points to.
     NewSpaceIsNotNamed,
     /// C4: only unordered entries are published before their data has been written.
     EarlyIsUnordered,
+    /// C4: what lies below reads as zeroes over the whole cluster.
+    HolesCoverClusters,
 }
 
 impl Rule {
     /// All of them.
     #[cfg(feature = "rule-switches")]
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 62] = [
         Self::FirstSync,
         Self::LengthIsData,
         Self::FreshnessDies,
@@ -189,9 +193,11 @@ impl Rule {
         Self::GrowClearsBeyond,
         Self::ShrinkClearsBeyond,
         Self::ShrinkWaits,
+        Self::HidingTablesLast,
         Self::ClaimedTablesStay,
         Self::NewSpaceIsNotNamed,
         Self::EarlyIsUnordered,
+        Self::HolesCoverClusters,
     ];
 }
 

@@ -4,11 +4,11 @@
 //! header | L1 | L2 tables, in one run | the guest's clusters in ascending order
 //! ```
 //!
-//! Works from the front. What stands in a place that is wanted is moved out of the way first, to
-//! wherever there is room; then the places are filled, and what moved left its own place to be
-//! filled later. Guest I/O may run beside it: a cluster is claimed while it moves, in batches, and
-//! only for so long. What the guest changes behind the work's back may need another pass, of which
-//! there are few. At the end the file is cut.
+//! Works from the front, with the L1 table first. What stands in a place that is wanted is moved
+//! out of the way first, to wherever there is room; then the places are filled, and what moved left
+//! its own place to be filled later. Guest I/O may run beside it: a cluster is claimed while it
+//! moves, in batches, and only for so long. What the guest changes behind the work's back may need
+//! another pass, of which there are few. At the end the file is cut.
 
 mod places;
 
@@ -146,6 +146,7 @@ impl<'a> Compaction<'a> {
         for _ in 0..PASSES {
             self.imperfect = false;
             self.places.start_over();
+            self.place_l1()?;
             self.place_tables()?;
             self.place_clusters()?;
             if !self.imperfect {
@@ -153,6 +154,37 @@ impl<'a> Compaction<'a> {
             }
         }
         self.places.finish()
+    }
+
+    /// The L1 table right behind the header, from where a header that was widened has moved it.
+    fn place_l1(&mut self) -> Result<()> {
+        let count = self.places.mover.meta.geometry.table_clusters();
+        loop {
+            self.stint.check()?;
+            let Some(at) = self.places.next_run(count)? else { return Ok(()) };
+            let from = self.places.l1();
+            let first = self.places.first();
+            if from <= at {
+                if from == first || from >= first + count {
+                    return Ok(());
+                }
+                // Its own place reaches into the one that it is to have.
+                if !self.places.move_l1_elsewhere()? {
+                    self.imperfect = true;
+                    return Ok(());
+                }
+                self.places.start_over();
+                continue;
+            }
+            let wanted: Vec<u64> = (at..at + count).collect();
+            if let Some(blocked) = self.places.clear(&wanted)? {
+                self.imperfect = true;
+                self.places.advance_to(blocked + 1);
+            } else if self.places.move_l1(at)? {
+                self.places.start_over();
+                return Ok(());
+            }
+        }
     }
 
     /// The L2 tables in one run from the front.

@@ -17,7 +17,6 @@ use format::cut_off;
 pub use format::{CreateSpec, format_storage};
 pub(super) use place::sync_directory;
 use place::{Place, Temporary};
-pub use preallocate::Preallocation;
 
 use crate::chain::file::{Access, FileId, check_file, open_path};
 use crate::chain::qcow2::{self, Qcow2CreateSpec, format_qcow2};
@@ -26,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{DEFAULT_CLUSTER_SIZE, DEFAULT_TABLE_SIZE, Geometry};
 use crate::image::{CacheMode, read_header};
 use crate::source::Format;
-use crate::storage::{FileMode, FileStorage, ImageLock, Storage};
+use crate::storage::{FileMode, FileStorage, ImageLock, Preallocation, Storage, set_aside};
 
 /// What a new disk is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,7 +147,7 @@ fn format_raw(storage: &dyn Storage, size: u64, kind: Preallocation) -> Result<(
     let failed = |error| Error::io("setting the file's length", error);
     storage.set_len(size).map_err(failed)?;
     if kind.has_data() && size > 0 {
-        preallocate::set_aside(storage, 0, size, kind)?;
+        set_aside(storage, 0, size, kind)?;
     }
     storage.sync().map_err(failed)
 }
@@ -175,9 +174,8 @@ impl Shape {
     pub(super) fn of(options: &CreateOptions) -> Result<Self> {
         match options.format {
             Format::Qed => {
-                if options.backing.is_some() && options.preallocation.has_data() {
-                    let text = "preallocation=falloc and full would hide the backing file";
-                    return Err(Error::invalid(text));
+                if options.backing.is_some() {
+                    options.preallocation.check_over_backing()?;
                 }
                 geometry_of(options).map(Self::Qed)
             }
@@ -257,9 +255,7 @@ pub(super) fn check_raw(options: &CreateOptions) -> Result<()> {
         ("backing", options.backing.is_some()),
         ("backing_format", options.backing_format.is_some()),
     ];
-    if options.preallocation == Preallocation::Metadata {
-        return Err(Error::invalid("a raw disk has no metadata to preallocate"));
-    }
+    options.preallocation.check_raw()?;
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((name, _)) => Err(Error::invalid(format!("a raw disk has no {name}"))),

@@ -28,9 +28,11 @@ pub use commit::{CommitOptions, commit, commit_disks};
 pub use compact::{CompactOptions, CompactReport, compact, compact_image};
 pub use compare::{CompareOptions, Difference, compare};
 pub use convert::{ConvertOptions, ConvertSource, ConvertTarget, DEFAULT_SPARSE_SIZE, convert};
-pub use create::{CreateOptions, CreateSpec, Preallocation, create, create_file, format_storage};
+pub use create::{CreateOptions, CreateSpec, create, create_file, format_storage};
 pub use layout::{Layout, Shares, layout};
-pub use lint::{LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file};
+pub use lint::{
+    LintFinding, LintReport, LintRule, Reader, Severity, lint, lint_file, lint_storage,
+};
 pub use measure::{MeasureOptions, Measured, measure, measure_size};
 pub use options::{
     CheckPlan, CommitPlan, ComparePlan, ConvertPlan, MeasurePlan, NamedOptions, OptionValue,
@@ -42,5 +44,7 @@ pub use safety::{
     SafetyOptions, SafetyReport, safety_check, safety_check_file, safety_check_storage,
 };
 pub use size::parse_size;
+#[cfg(feature = "crash")]
+pub(crate) use stream::{StreamBase, stream_image_to};
 pub use stream::{StreamOptions, stream, stream_image};
 pub use work::{DEFAULT_WORKERS, MAX_WORKERS, Progress};

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::check::Repair;
-use super::create::{CreateOptions, Preallocation};
+use super::create::CreateOptions;
 use super::size::parse_size;
 use crate::chain::{BackingPolicy, LockMode, OpenOptions};
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ use crate::image::{CacheMode, DetectZeroes, DiscardMode};
 use crate::meta::Trust;
 use crate::queue::Aio;
 use crate::source::Format;
+use crate::storage::Preallocation;
 
 pub use checking::CheckPlan;
 pub use long::{CommitPlan, ComparePlan, ConvertPlan, MeasurePlan, RebasePlan};
@@ -356,7 +357,9 @@ const KNOWN: &[(&str, Calls, Read)] = &[
     ("salvage", CONVERT, |given| given.switch().map(Setting::Salvage)),
     ("strict", COMPARE, |given| given.switch().map(Setting::Strict)),
     ("copy_on_read", OPEN, |given| given.switch().map(Setting::CopyOnRead)),
-    ("preallocation", CREATE, |given| given.word(PREALLOCATIONS).map(Setting::Preallocation)),
+    ("preallocation", CREATE, |given| {
+        given.word(&Preallocation::NAMED).map(Setting::Preallocation)
+    }),
     ("batch", COMPACT, |given| given.size().map(Setting::Batch)),
     ("base", Calls { stream: true, ..COMMIT }, |given| given.path().map(Setting::Base)),
     ("keep", COMMIT, |given| given.switch().map(Setting::Keep)),
@@ -394,13 +397,6 @@ const POLICIES: &[(&str, BackingPolicy)] = &[
     ("deny", BackingPolicy::Deny),
     ("beneath", BackingPolicy::Beneath),
     ("follow", BackingPolicy::Follow),
-];
-
-const PREALLOCATIONS: &[(&str, Preallocation)] = &[
-    ("off", Preallocation::Off),
-    ("metadata", Preallocation::Metadata),
-    ("falloc", Preallocation::Falloc),
-    ("full", Preallocation::Full),
 ];
 
 #[cfg(test)]

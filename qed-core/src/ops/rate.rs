@@ -28,13 +28,22 @@ impl Rate {
     /// # Errors
     /// The job was stopped.
     pub(super) fn take(&self, bytes: u64, job: &Job) -> Result<()> {
-        let Some(rate) = self.bytes_per_second else { return job.check() };
+        self.take_while(bytes, &|| job.check())
+    }
+
+    /// As [`take`](Self::take), for as long as `check` lets it wait. What is not waited for stays
+    /// owed to the next call.
+    ///
+    /// # Errors
+    /// What `check` reports.
+    pub(super) fn take_while(&self, bytes: u64, check: &dyn Fn() -> Result<()>) -> Result<()> {
+        let Some(rate) = self.bytes_per_second else { return check() };
         let mut moved = self.moved.lock();
         *moved = moved.saturating_add(bytes);
         let nanoseconds = u128::from(*moved) * 1_000_000_000 / u128::from(rate);
         let due = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         loop {
-            job.check()?;
+            check()?;
             let Some(left) = due.checked_sub(self.begun.elapsed()) else { return Ok(()) };
             self.waiting.wait_for(&mut moved, left.min(TICK));
         }

@@ -13,7 +13,7 @@ use super::work::{Job, Progress, run_to_an_end};
 use crate::chain::{Disk, OpenOptions, directory_of, probe};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Flags, ImageSettings};
-use crate::source::{ExtentKind, Format, Source, Target, all_zero, read_below};
+use crate::source::{ExtentKind, Format, Source, Target, all_zero, read_below, zero_below};
 use crate::storage::AlignedBuffer;
 use crate::sync::{Mutex, Rank};
 
@@ -138,19 +138,7 @@ fn copy(top: &Disk, new: Option<&dyn Source>, rate: &Rate, job: &Job) -> Result<
 
 /// Whether a range is known to read as zeroes over either backing file.
 fn both_zero(top: &Disk, new: Option<&dyn Source>, start: u64, end: u64) -> Result<bool> {
-    let whole = |source: &dyn Source| -> Result<bool> {
-        let end = end.min(source.size());
-        let mut at = start;
-        while at < end {
-            let extent = source.extent(at, end - at)?;
-            if !extent.reads_zero() {
-                return Ok(false);
-            }
-            at += extent.length;
-        }
-        Ok(true)
-    };
-    Ok(whole(top)? && new.map_or(Ok(true), whole)?)
+    Ok(zero_below(Some(top), start, end)? && zero_below(new, start, end)?)
 }
 
 /// The image without what it names as its backing file.

@@ -8,14 +8,16 @@
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::rate::Rate;
 use super::stint::{Stint, in_stints};
 use super::work::{Job, Progress};
 use crate::addr::GuestCluster;
-use crate::chain::{Disk, LayerName, OpenOptions, directory_of, inspect};
+use crate::chain::{Disk, directory_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{BackingInfo, Image};
+use crate::meta::backing::ToCome;
 use crate::meta::plan::fill::Wanted;
 use crate::source::{Format, Source};
 
@@ -23,8 +25,8 @@ use crate::source::{Format, Source};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// The file of the chain that is to stay below, by the path it was opened by; nothing stays
-    /// where it is not given.
+    /// The file of the chain that is to stay below, by any path to it; nothing stays where it is
+    /// not given.
     pub base: Option<PathBuf>,
     /// Bytes a second at most; as fast as it goes where it is not given.
     pub rate: Option<u64>,
@@ -32,11 +34,15 @@ pub struct StreamOptions {
 
 /// What is to stay below the overlay.
 #[derive(Clone, Debug)]
-struct Base {
+pub(crate) struct StreamBase {
     /// How many layers below the overlay's own backing file it is.
-    depth: u32,
-    size: u64,
-    info: BackingInfo,
+    pub(crate) depth: u32,
+    /// Its bytes as a disk.
+    pub(crate) size: u64,
+    /// What the overlay calls it.
+    pub(crate) info: BackingInfo,
+    /// The layer, where it is at hand: the disk lies over it at once.
+    pub(crate) source: Option<Arc<dyn Source>>,
 }
 
 /// Brings what `disk`, a QED image that is open for writing, has from below into its own file, down
@@ -48,25 +54,17 @@ struct Base {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a disk of another format, [`ErrorKind::InvalidArgument`] where
-/// the base is not in the chain or its name has no room in the header's sector (nothing has
-/// happened then), [`ErrorKind::ReadOnly`], [`ErrorKind::NoSpace`], [`ErrorKind::Cancelled`]; what
-/// reading and writing report.
+/// the base is not in the chain or its name has no room in the header's sector, [`ErrorKind::Busy`]
+/// where the disk is being streamed already (nothing has happened then), [`ErrorKind::ReadOnly`],
+/// [`ErrorKind::NoSpace`], [`ErrorKind::Cancelled`]; what reading and writing report.
 pub fn stream(disk: &Disk, options: &StreamOptions, progress: &mut Progress<'_>) -> Result<()> {
-    let layers = disk.layers();
-    let base = match &options.base {
-        Some(path) => match Base::find(&layers, path)? {
-            Some(base) => Some(base),
-            // It is the backing file already.
-            None => return Ok(()),
-        },
-        None => None,
-    };
+    let _only = disk.begin_streaming()?;
     let rate = Rate::new(options.rate);
     let stream = |ends: End, progress: &mut Progress<'_>| {
         let job = Job::new(disk.size());
         job.run(1, progress, &|| {
             in_stints(disk, &job, "streamed", |image, stint| {
-                let done = bring_in(image, base.as_ref(), stint, &rate, ends);
+                let done = stream_once(disk, image, options, stint, &rate, ends);
                 done.map_err(|error| image.named_error(error))
             })
         })
@@ -85,22 +83,69 @@ enum End {
     Renamed,
 }
 
+/// What one stint of a stream does. The base is looked for each time: at rest, the chain may have
+/// been opened anew.
+fn stream_once(
+    disk: &Disk,
+    image: &Image,
+    options: &StreamOptions,
+    stint: &Stint<'_>,
+    rate: &Rate,
+    ends: End,
+) -> Result<()> {
+    let base = match &options.base {
+        Some(path) => Some(StreamBase::find(disk, path)?),
+        None => None,
+    };
+    let above = base.as_ref().map(|base| base.depth);
+    if above == Some(0) {
+        // It is the backing file already.
+        return Ok(());
+    }
+    bring_in(image, base.as_ref(), stint, rate, ends)?;
+    if ends == End::Renamed {
+        disk.forget_layers(above);
+    }
+    Ok(())
+}
+
 /// As [`stream`], for an image by itself, until nothing is left below it.
 ///
 /// # Errors
 /// As there.
 pub fn stream_image(image: &Image, progress: &mut Progress<'_>) -> Result<()> {
+    stream_by_itself(image, None, progress)
+}
+
+/// As [`stream`], for an image by itself, down to a layer of its chain.
+///
+/// # Errors
+/// As there.
+#[cfg(feature = "crash")]
+pub(crate) fn stream_image_to(
+    image: &Image,
+    base: &StreamBase,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    stream_by_itself(image, Some(base), progress)
+}
+
+fn stream_by_itself(
+    image: &Image,
+    base: Option<&StreamBase>,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
     let job = Job::new(image.size());
     let (alone, rate) = (Stint::alone(&job), Rate::new(None));
     job.run(1, progress, &|| {
-        let done = bring_in(image, None, &alone, &rate, End::Renamed);
+        let done = bring_in(image, base, &alone, &rate, End::Renamed);
         done.map_err(|error| image.named_error(error))
     })
 }
 
 fn bring_in(
     image: &Image,
-    base: Option<&Base>,
+    base: Option<&StreamBase>,
     stint: &Stint<'_>,
     rate: &Rate,
     ends: End,
@@ -112,7 +157,7 @@ fn bring_in(
         if let Some(below) = image.below() {
             walk(image, &*below, None, stint, rate)?;
             if ends == End::Renamed {
-                image.rename_backing_to(None)?;
+                image.rename_backing_to(None, None)?;
             }
         }
         return Ok(());
@@ -125,13 +170,13 @@ fn bring_in(
         );
         return Err(Error::invalid(text));
     }
-    image.lengthen_backing(base.size);
+    image.expect_backing(ToCome { depth: base.depth, size: base.size });
     if let Some(below) = image.below() {
         walk(image, &*below, Some(base), stint, rate)?;
     }
     match ends {
         End::Open => Ok(()),
-        End::Renamed => image.rename_backing_to(Some(base.info.clone())),
+        End::Renamed => image.rename_backing_to(Some(base.info.clone()), base.source.clone()),
     }
 }
 
@@ -139,13 +184,15 @@ fn bring_in(
 fn walk(
     image: &Image,
     below: &dyn Source,
-    base: Option<&Base>,
+    base: Option<&StreamBase>,
     stint: &Stint<'_>,
     rate: &Rate,
 ) -> Result<()> {
     let size = image.cluster_size();
     let mut wanted = |start, end| wanted(below, base, start, end);
     let mut at = 0;
+    // What an earlier stint has not waited for.
+    rate.take_while(0, &|| stint.check_idle())?;
     // The disk may become longer meanwhile: what is new of it hides what lies below.
     while at < image.size().div_ceil(size) {
         stint.check()?;
@@ -153,13 +200,16 @@ fn walk(
         let filled = image.fill(GuestCluster(at), left, &mut wanted)?;
         at += filled.clusters;
         stint.advance(filled.clusters * size);
-        rate.take(filled.bytes, stint.job())?;
+        if filled.bytes > 0 {
+            stint.note_moved();
+        }
+        rate.take_while(filled.bytes, &|| stint.check_idle())?;
     }
     Ok(())
 }
 
 /// What is to become of an unallocated cluster, the guest bytes `start..end`.
-fn wanted(below: &dyn Source, base: Option<&Base>, start: u64, end: u64) -> Result<Wanted> {
+fn wanted(below: &dyn Source, base: Option<&StreamBase>, start: u64, end: u64) -> Result<Wanted> {
     let base_size = base.map_or(0, |base| base.size);
     let (mut at, end) = (start, end.min(below.size()));
     // Zeroes above the base that would no longer hide it, and what of it there is to hide or see.
@@ -181,37 +231,24 @@ fn wanted(below: &dyn Source, base: Option<&Base>, start: u64, end: u64) -> Resu
     })
 }
 
-impl Base {
-    /// The layer called `path` in the chain; none where it is the overlay's backing file already.
-    fn find(layers: &[LayerName], path: &Path) -> Result<Option<Self>> {
-        let same = |layer: &LayerName| {
-            layer.path.as_deref().is_some_and(|known| {
-                known == path
-                    || known
-                        .canonicalize()
-                        .ok()
-                        .is_some_and(|known| path.canonicalize().is_ok_and(|path| path == known))
-            })
-        };
-        let Some(index) = layers.iter().skip(1).position(same) else {
+impl StreamBase {
+    /// The layer of the chain that is the file at `path`.
+    fn find(disk: &Disk, path: &Path) -> Result<Self> {
+        let layers = disk.layers();
+        let found = disk
+            .place_of(path)
+            .and_then(|place| Some((place, layers.get(place)?, disk.source_below(place)?)));
+        let Some((place, layer, source)) = found else {
             let text = format!("{} is no backing file of this chain", path.display());
             return Err(Error::invalid(text));
         };
-        if index == 0 {
-            return Ok(None);
-        }
-        let (Some(layer), Some(overlay)) = (layers.get(index + 1), layers.first()) else {
-            return Ok(None);
-        };
-        let known = layer.path.as_deref().unwrap_or(path);
-        let name = name_from(overlay.path.as_deref(), known)?;
-        let mut look = OpenOptions { format: layer.format, ..OpenOptions::default() };
-        look.image.read_only = true;
-        let size = inspect(known, &look)?.size();
+        // What it was called when it was opened, where it still is called so.
+        let known = layer.path.as_deref().filter(|known| disk.place_of(known) == Some(place));
+        let name = name_from(disk.path().as_deref(), known.unwrap_or(path))?;
         let format = (layer.format == Format::Raw).then_some(Format::Raw);
         let info = BackingInfo { name: name.as_os_str().as_bytes().to_vec(), format };
-        let depth = u32::try_from(index).unwrap_or(u32::MAX);
-        Ok(Some(Self { depth, size, info }))
+        let depth = u32::try_from(place - 1).unwrap_or(u32::MAX);
+        Ok(Self { depth, size: source.size(), info, source: Some(source) })
     }
 }
 

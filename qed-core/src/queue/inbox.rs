@@ -5,13 +5,12 @@
 //! something else than the list does.
 
 use std::collections::VecDeque;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::request::Completion;
 use crate::error::{Error, Result};
-use crate::sync::{Condvar, Mutex, Rank};
+use crate::sync::{Condvar, Mutex, OnceLock, Rank};
 
 #[derive(Debug)]
 pub(super) struct Inbox {

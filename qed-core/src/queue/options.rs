@@ -30,12 +30,6 @@ impl Aio {
             Self::Threads => None,
         }
     }
-
-    /// The engine that options call `name`.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::IoUring, Self::Threads].into_iter().find(|aio| aio.name() == name)
-    }
 }
 
 /// Options of a [`Queue`](super::Queue).

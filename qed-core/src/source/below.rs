@@ -18,6 +18,23 @@ pub(crate) fn read_below(below: Option<&dyn Source>, buffer: &mut [u8], offset: 
     }
 }
 
+/// Whether `start..end` is known to read as zeroes from `below`, as it does past its end.
+///
+/// # Errors
+/// What asking the source reports.
+pub(crate) fn zero_below(below: Option<&dyn Source>, start: u64, end: u64) -> Result<bool> {
+    let Some(below) = below else { return Ok(true) };
+    let (mut at, end) = (start, end.min(below.size()));
+    while at < end {
+        let extent = below.extent(at, end - at)?;
+        if !extent.reads_zero() {
+            return Ok(false);
+        }
+        at += extent.length;
+    }
+    Ok(true)
+}
+
 /// The run that a layer calls `own`, as it is found in the chain: where the layer does not have it,
 /// what `below` says, as far as that reaches.
 ///

@@ -6,12 +6,14 @@
 mod below;
 mod extent;
 mod format;
+mod known;
 mod target;
 mod zeroes;
 
-pub(crate) use below::{extent_below, read_below};
+pub(crate) use below::{extent_below, read_below, zero_below};
 pub use extent::{Extent, ExtentKind, Extents};
 pub use format::Format;
+pub(crate) use known::Known;
 pub use target::Target;
 pub(crate) use zeroes::all_zero;
 

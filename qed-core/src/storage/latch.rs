@@ -94,6 +94,11 @@ impl Storage for Latch {
         self.inner.zero_range(offset, length)
     }
 
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.check()?;
+        self.inner.allocate(offset, length)
+    }
+
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
         self.check()?;
         self.inner.punch(offset, length)

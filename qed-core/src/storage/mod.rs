@@ -13,8 +13,10 @@ mod locks;
 mod memory;
 mod overlay;
 mod pages;
+mod preallocate;
 mod record;
 mod span;
+mod spare;
 #[allow(unsafe_code)]
 mod sys;
 mod undo;
@@ -28,7 +30,10 @@ pub use latch::Latch;
 pub use locks::ImageLock;
 pub use memory::{MemoryStorage, STALE};
 pub use overlay::Overlay;
+pub use preallocate::Preallocation;
+pub(crate) use preallocate::set_aside;
 pub use record::{Base, Event, Log, Operation, Recorder, Tape};
+pub(crate) use spare::{Loan, Spare};
 pub use undo::{Undo, restore};
 pub(crate) use zeroing::write_zeroes;
 

@@ -11,6 +11,8 @@ mod signals;
 mod turnstile;
 
 pub(crate) use lanes::lane_of_thread;
+/// A value that is made once, and read without a lock from then on.
+pub(crate) use once_cell::sync::OnceCell as OnceLock;
 pub(crate) use rank::Rank;
 pub(crate) use signals::without_signals;
 pub(crate) use turnstile::{Passage, PassageTicket, Turnstile};

@@ -4,9 +4,10 @@
 //! Entering and leaving are two atomic operations on a counter that few threads share, and a look
 //! at a flag that is seldom written.
 //!
-//! Invariant: between [`close`](Turnstile::close) and [`open`](Turnstile::open) nobody is inside.
+//! Invariants: between [`close`](Turnstile::close) and [`open`](Turnstile::open) nobody is inside.
 //! Whoever enters counts itself, then looks at the flag; whoever closes sets the flag, then looks
-//! at the counts: so of the two at least one sees the other.
+//! at the counts: so of the two at least one sees the other. And whoever waits when it opens goes
+//! in before it closes again, however soon that is wanted: so nobody is kept out for ever.
 
 use super::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use super::{Condvar, Mutex, Rank, lane_of_thread};
@@ -19,8 +20,16 @@ pub(crate) struct Turnstile {
     /// Boxed: whoever holds a disk inside an object of another language cannot align it so far.
     lanes: Box<[Lane; LANES]>,
     /// Held for a look only, by those who wait.
-    waiting: Mutex<()>,
+    waiting: Mutex<Waiting>,
     changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Who waits to go in.
+    callers: usize,
+    /// How many of them waited when it opened, and are not in yet.
+    owed: usize,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +64,7 @@ impl Turnstile {
         Self {
             closed: AtomicBool::new(false),
             lanes: Default::default(),
-            waiting: Mutex::new(Rank::Turnstile, ()),
+            waiting: Mutex::new(Rank::Turnstile, Waiting::default()),
             changed: Condvar::new(),
         }
     }
@@ -74,18 +83,30 @@ impl Turnstile {
         Passage { turnstile: self, lane: ticket.0 }
     }
 
-    /// Waits until it is open.
-    pub(crate) fn wait(&self) {
+    /// Waits until it is open, and goes in.
+    pub(crate) fn wait_and_enter(&self) -> Passage<'_> {
         let mut waiting = self.waiting.lock();
+        waiting.callers += 1;
         while self.closed.load(SeqCst) {
             self.changed.wait(&mut waiting);
         }
+        // Nobody closes it while the lock is held.
+        let lane = lane_of_thread() % LANES;
+        self.lanes[lane].0.fetch_add(1, SeqCst);
+        waiting.callers -= 1;
+        waiting.owed = waiting.owed.saturating_sub(1);
+        self.changed.notify_all();
+        Passage { turnstile: self, lane }
     }
 
-    /// Lets nobody in any more, and returns when everybody has left.
+    /// Lets nobody in any more, once those are in who waited when it opened, and returns when
+    /// everybody has left.
     pub(crate) fn close(&self) {
-        self.closed.store(true, SeqCst);
         let mut waiting = self.waiting.lock();
+        while waiting.owed > 0 {
+            self.changed.wait(&mut waiting);
+        }
+        self.closed.store(true, SeqCst);
         while self.lanes.iter().any(|lane| lane.0.load(SeqCst) > 0) {
             self.changed.wait(&mut waiting);
         }
@@ -98,7 +119,8 @@ impl Turnstile {
 
     /// Lets everybody in again.
     pub(crate) fn open(&self) {
-        let _waiting = self.waiting.lock();
+        let mut waiting = self.waiting.lock();
+        waiting.owed = waiting.callers;
         self.closed.store(false, SeqCst);
         self.changed.notify_all();
     }
@@ -129,10 +151,8 @@ mod tests {
                 scope.spawn(|| {
                     let mut passed = 0;
                     while passed < 5_000 {
-                        let Some(passage) = turnstile.try_enter() else {
-                            turnstile.wait();
-                            continue;
-                        };
+                        let passage =
+                            turnstile.try_enter().unwrap_or_else(|| turnstile.wait_and_enter());
                         inside.fetch_add(1, SeqCst);
                         let before = value.load(SeqCst);
                         std::thread::yield_now();
@@ -150,6 +170,41 @@ mod tests {
                 turnstile.open();
             }
         });
+    }
+
+    #[test]
+    fn who_waits_goes_in_before_it_closes_again() {
+        // Goal: nobody is kept out by who closes and opens without a pause. Method: one is known to
+        // wait each time it opens, and must have been in when it is closed the next moment.
+        const TIMES: u64 = 200;
+        let (turnstile, entered) = (Turnstile::new(), Counter::new(0));
+        let over = AtomicBool::new(false);
+        turnstile.close();
+        let in_time = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(SeqCst) {
+                    let passage = turnstile.wait_and_enter();
+                    entered.fetch_add(1, SeqCst);
+                    drop(passage);
+                    while !turnstile.is_closed() && !over.load(SeqCst) {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let in_time = (1..=TIMES).take_while(|time| {
+                while turnstile.waiting.lock().callers == 0 {
+                    std::thread::yield_now();
+                }
+                turnstile.open();
+                turnstile.close();
+                entered.load(SeqCst) == *time
+            });
+            let in_time = in_time.count() as u64;
+            over.store(true, SeqCst);
+            turnstile.open();
+            in_time
+        });
+        assert_eq!(in_time, TIMES);
     }
 }
 
@@ -170,12 +225,8 @@ mod models {
                 .map(|_| {
                     let (turnstile, inside) = (Arc::clone(&turnstile), Arc::clone(&inside));
                     thread::spawn(move || {
-                        let passage = loop {
-                            if let Some(passage) = turnstile.try_enter() {
-                                break passage;
-                            }
-                            turnstile.wait();
-                        };
+                        let passage =
+                            turnstile.try_enter().unwrap_or_else(|| turnstile.wait_and_enter());
                         inside.fetch_add(1, SeqCst);
                         inside.fetch_sub(1, SeqCst);
                         drop(passage);

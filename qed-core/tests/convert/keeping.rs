@@ -5,9 +5,10 @@
 use crate::dice::Dice;
 use crate::disks::{KIB, MIB, content, copy, create_options, open, pattern, random_options};
 use qed_core::{
-    ConvertOptions, ConvertSource, ConvertTarget, CreateOptions, Disk, ExtentKind, Flags, Format,
-    create,
+    BackingPolicy, BackingSource, ConvertOptions, ConvertSource, ConvertTarget, CreateOptions,
+    Disk, ExtentKind, Flags, Format, OpenOptions, create,
 };
+use std::fs::File;
 use std::path::Path;
 
 const CLUSTER: u64 = 64 * KIB;
@@ -80,6 +81,35 @@ fn only_what_lies_above_the_backing_file_is_copied() {
         let mut options = over(name, format, 16 * CLUSTER);
         options.overwrite = true;
         assert_eq!(letters(&keep(at, "top", options, &how)), expected, "over {name}");
+    }
+}
+
+#[test]
+fn a_layer_is_known_by_what_it_is_and_not_by_its_path() {
+    // Goal: a layer given by descriptor, or opened by another name, is a layer. Method: the chain's
+    // files as descriptors; the backing file's name leads to a hard link.
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    chain(at);
+    std::fs::hard_link(at.join("base.raw"), at.join("linked")).unwrap();
+    let given = |name: &str| BackingSource::file(File::open(at.join(name)).unwrap());
+    let mut options = OpenOptions::default();
+    options.image.read_only = true;
+    options.backing = BackingPolicy::Chain(vec![given("mid"), given("base.raw")]);
+    let source = Disk::open_file(File::open(at.join("top")).unwrap(), &options).unwrap();
+    let layers = [
+        ("linked", Format::Raw, ".ddz.......d...."),
+        ("mid", Format::Qed, "..dz............"),
+        ("top", Format::Qed, "................"),
+    ];
+    for (name, format, expected) in layers {
+        let (path, mut create) = (at.join("new"), over(name, format, 16 * CLUSTER));
+        create.overwrite = true;
+        let target = ConvertTarget::New(&path, create);
+        copy(ConvertSource::Disks(vec![&source]), target, &ConvertOptions::default()).unwrap();
+        let new = open(&path, Format::Qed, true);
+        assert!(content(&new) == content(&source), "the copy reads otherwise");
+        assert_eq!(letters(&new), expected, "over {name}");
     }
 }
 

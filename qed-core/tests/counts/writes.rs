@@ -3,6 +3,7 @@
 use super::*;
 use crate::counting::Counts;
 use qed_core::{Flags, Source};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 fn write(image: &Image, cluster: u64, flags: Flags) {
     image.pwrite(&[7; 4096], cluster * CLUSTER, flags).unwrap();
@@ -157,6 +158,41 @@ fn writes_over_a_backing_file_cost_whole_clusters_and_two_syncs_a_flush() {
     assert_eq!(Counts { lengths: 0, ..ten }, expected);
     assert_eq!(storage.of(|| image.flush().unwrap()), tables(1, 1, 2));
     assert_eq!(storage.of(|| image.flush().unwrap()), Counts::default());
+}
+
+/// A backing file that counts what it is asked.
+#[derive(Debug, Default)]
+struct Asked {
+    reads: AtomicU64,
+    extents: AtomicU64,
+}
+
+impl Source for Asked {
+    fn size(&self) -> u64 {
+        Full.size()
+    }
+    fn read(&self, buffer: &mut [u8], offset: u64) -> qed_core::Result<()> {
+        self.reads.fetch_add(1, SeqCst);
+        Full.read(buffer, offset)
+    }
+    fn extent(&self, offset: u64, length: u64) -> qed_core::Result<qed_core::Extent> {
+        self.extents.fetch_add(1, SeqCst);
+        Full.extent(offset, length)
+    }
+}
+
+/// What surrounds a write in its cluster is read at once; where the backing file holds data it is
+/// asked once, for all that it answers.
+#[test]
+fn a_copy_from_a_backing_file_costs_one_read_of_it() {
+    let source = Arc::new(Asked::default());
+    let storage = empty(1 << 30);
+    let settings = ImageSettings { background: false, ..ImageSettings::default() };
+    let image = Image::from_storage(storage.clone(), Some(source.clone()), settings).unwrap();
+    let middle = |cluster: u64| image.pwrite(&[7; 4096], cluster * CLUSTER + 8192, Flags::NONE);
+    let ten = storage.of(|| (0..10).for_each(|cluster| middle(cluster).unwrap()));
+    assert_eq!((ten.data_writes, ten.data_bytes), (10, 10 * CLUSTER));
+    assert_eq!((source.reads.load(SeqCst), source.extents.load(SeqCst)), (10, 1));
 }
 
 /// The file grows by as much as the session has grown it, at least 1 MiB and at most 64 MiB.

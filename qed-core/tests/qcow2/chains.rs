@@ -231,3 +231,48 @@ fn a_chain_is_read_from_many_threads_at_once() {
         }
     });
 }
+
+/// Goal: a qcow2 overlay that copies what it reads keeps what the guest wrote, hides what it hid,
+/// and needs its base no more. Method: reads of all of it beside writes; then the base is wiped.
+#[test]
+fn reads_copy_where_that_is_asked_for() {
+    let (_folder, directory) = folder();
+    let at = |name: &str| directory.join(name);
+    new_disk(&at("base"), Format::Raw, None, 65536);
+    let mut plain = vec![0; len(SIZE)];
+    scribble(&at("base"), Format::Raw, &mut plain, &mut Dice::new(3), 30);
+    new_disk(&at("top"), Format::Qcow2, Some(("base", Format::Raw)), 16384);
+    scribble(&at("top"), Format::Qcow2, &mut plain, &mut Dice::new(4), 8);
+    let mut copying = options(Format::Qcow2, false);
+    copying.image.copy_on_read = true;
+    let disk = Disk::open(at("top"), &copying).unwrap();
+    let absent = |disk: &Disk| {
+        let extents = disk.extents(0, SIZE).unwrap().map(Result::unwrap);
+        extents.filter(|extent| extent.kind == ExtentKind::Unallocated).count()
+    };
+    let before = absent(&disk);
+    let mut found = vec![0; len(SIZE)];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for turn in (0..128).rev() {
+                disk.pwrite(&[0x77; 512], turn * 16384 + 1024, Flags::NONE).unwrap();
+            }
+        });
+        disk.pread(&mut found, 0).unwrap();
+    });
+    for turn in 0..128 {
+        plain[turn * 16384 + 1024..][..512].fill(0x77);
+    }
+    disk.pread(&mut found, 0).unwrap();
+    assert!(found == plain);
+    assert!(before > 0 && absent(&disk) < before);
+    disk.close().unwrap();
+    fs::write(at("base"), vec![0xff; 16384]).unwrap();
+    let disk = Disk::open(at("top"), &options(Format::Qcow2, true)).unwrap();
+    disk.pread(&mut found, 0).unwrap();
+    assert!(found == plain, "it needs the base no more");
+    copying.image.read_only = true;
+    drop(disk);
+    let refused = Disk::open(at("top"), &copying).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+}

@@ -5,6 +5,7 @@
 mod beside_qemu;
 mod crash;
 mod damage;
+mod linting;
 #[path = "../support/qemu.rs"]
 mod qemu;
 mod random;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use qed_core::storage::{Fault, Held, MemoryStorage, Recorder, Storage};
-use qed_core::{Flags, Image, ImageSettings, ResizeOptions, Rule, Rules};
+use qed_core::{Flags, Image, ImageSettings, Preallocation, ResizeOptions, Rule, Rules};
 
 use qed_core::crash::guest::pattern;
 use qed_core::crash::{Call, Plan, Recording, Workload};
@@ -146,7 +146,8 @@ impl Rig {
         let image = self.image();
         let mut options = ResizeOptions::default();
         options.shrink = true;
-        let call = Call::Resize { from: image.size(), to };
+        let preallocation = Preallocation::Off;
+        let call = Call::Resize { from: image.size(), to, preallocation };
         self.guest(call, |_| image.resize(to, options)).unwrap();
     }
 

@@ -112,6 +112,84 @@ fn c15_a_scan_leaves_out_what_waits_for_its_sync() {
     });
 }
 
+#[test]
+fn c15_a_scan_leaves_out_what_an_incomplete_map_gave() {
+    // A map that had no room for all has its clusters handed out while the scan runs, which has
+    // read that table before: to the scan they are free.
+    shows(Rule::ScanLeavesOutTouched, |rules| {
+        let rig = fragmented(rules, true);
+        rig.image().pread(&mut [0], 0).unwrap();
+        let scanning = rig.fault.hold(Trigger::on(CallKind::Read).within(2 * C..3 * C));
+        let length = rig.bytes().len();
+        (0..MAPPED).for_each(|fragment| rig.write(2 * fragment * C + C, C));
+        scanning.wait();
+        if rig.bytes().len() != length {
+            return Err("space of the map was not used".to_owned());
+        }
+        scanning.release();
+        await_scan(&rig);
+        (1..20).for_each(|cluster| rig.write(L2 - cluster * C, C));
+        (0..MAPPED).try_for_each(|fragment| rig.reads(fragment, 2 * fragment * C + C, C))
+    });
+}
+
+/// Runs that the map of an image of these has room for.
+const MAPPED: u64 = (C - 512 - 48) / 16;
+
+#[test]
+fn c13_an_incomplete_map_is_used_and_handed_on() {
+    // Goal: what is known to be free stays known, however short sessions are. Method: a map that
+    // has no room for all; the scan, which would find the rest, fails in every session. A session
+    // writes into space of the map, frees, and closes; a third one uses what that left. Every crash
+    // of all this is judged.
+    let rig = fragmented(Rules::default(), false);
+    let length = rig.bytes().len();
+    rig.write(L2 - C, C);
+    rig.flush();
+    rig.discard(0, C);
+    rig.close();
+    assert_eq!(rig.bytes()[36] & 3, 3, "the map is announced");
+    rig.fault.clear();
+    rig.fault.fail(Trigger::on(CallKind::Read).within(2 * C..3 * C).nth(2).for_ever(), libc::EIO);
+    rig.reopen();
+    rig.write(L2 - 3 * C, 2 * C);
+    rig.close();
+    assert_eq!(rig.bytes().len(), length, "the map had space for all of it");
+    rig.fault.clear();
+    rig.reopen();
+    rig.reads(0, L2 - C, C).unwrap();
+    rig.judge().unwrap();
+}
+
+/// Free clusters, none beside another one.
+const FRAGMENTS: u64 = 240;
+
+/// An image with more free runs than its map has room for, opened with a background thread that
+/// scans it, or fails to.
+fn fragmented(rules: Rules, scans: bool) -> Rig {
+    let before = Rig::without_punch(Rules::default());
+    before.write(0, 2 * FRAGMENTS * C);
+    before.flush();
+    (0..FRAGMENTS).for_each(|fragment| before.discard(2 * fragment * C + C, C));
+    before.close();
+    let image = before.bytes();
+    assert_eq!(image[36] & 3, 3, "a map is announced");
+    assert_eq!(image[512 + 12], 0, "it has no room for all");
+    let memory = Arc::new(MemoryStorage::from_bytes(&image).without_punch());
+    let mut workload = Workload::small(Vec::new());
+    workload.settings.rules = rules;
+    workload.settings.background = true;
+    workload.settings.scan_limit = 0;
+    let rig = Rig::of(workload, &memory);
+    if !scans {
+        // The guest's look-ups read a slice of it once, at most.
+        let table = Trigger::on(CallKind::Read).within(2 * C..3 * C);
+        rig.image().pread(&mut [0], 0).unwrap();
+        rig.fault.fail(table.for_ever(), libc::EIO);
+    }
+    rig
+}
+
 /// The image that `before` left, as after a crash: vouched for, with no map of what is free. It has
 /// a background thread.
 fn unmapped(before: &Rig, rules: Rules) -> Rig {

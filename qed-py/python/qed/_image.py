@@ -9,7 +9,14 @@ from typing import Any, Literal, Unpack, overload
 from qed import _qed
 from qed._errors import BusyError, Error
 from qed._handle import Handle
-from qed._options import CreateOptions, Path, PathOrDescriptor, Progress, QueueOptions, Size
+from qed._options import (
+    CreateOptions,
+    Path,
+    PathOrDescriptor,
+    Progress,
+    QueueOptions,
+    Size,
+)
 from qed._queue import Queue, Request
 from qed._raw import RawImage
 from qed._results import CompactReport
@@ -28,13 +35,22 @@ class Image(_qed.Image, Handle):
     def __init__(self, path: PathOrDescriptor, mode: str = "r", **options: Any) -> None:
         self.path = None if isinstance(path, int) else os.fsdecode(path)
 
-    def resize(self, size: Size, *, shrink: bool = False) -> None:
+    def resize(
+        self,
+        size: Size,
+        *,
+        shrink: bool = False,
+        preallocation: Literal["off", "metadata", "falloc", "full"] = "off",
+    ) -> None:
         """Make the disk `size` bytes large, while other calls run; what is new reads as zeroes.
 
         With `shrink` it may become smaller: what lies beyond its new end is lost, and its space
-        goes back to the file system. Stable when it returns.
+        goes back to the file system. `preallocation` gives the new part of a growing disk all its
+        tables (`"metadata"`, not for raw disks), or its space as well, set aside by the file system
+        (`"falloc"`) or written as zeroes (`"full"`): not over a backing file. Stable when it
+        returns.
         """
-        super().resize(_qed.parse_size(size) if isinstance(size, str) else size, shrink=shrink)
+        super().resize(_number(size), shrink=shrink, preallocation=preallocation)
 
     def queue(self, depth: int = 128, **options: Unpack[QueueOptions]) -> Queue:
         """Return a new queue, in which `depth` requests (1 to 4096) may be pending.

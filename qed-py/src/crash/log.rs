@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use qed_core::crash::log::{Leniency, LoadOptions, digest_of, load, save};
-use qed_core::crash::workload::PatternSource;
-use qed_core::crash::{Medium, Recording, Study, Writer};
+use qed_core::crash::workload::Under;
+use qed_core::crash::{Lower, Medium, Recording, Study, Workload, Writer};
 use qed_core::source::Source;
 use qed_core::storage::Event;
 use qed_core::{Disk, Format, ImageSettings, OpenOptions, Result};
@@ -24,13 +24,14 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub(crate) struct Below {
     source: Option<Arc<dyn Source>>,
+    lower: Option<Lower>,
     place: Option<Place>,
 }
 
 #[derive(Clone)]
 enum Place {
     File(PathBuf, Format),
-    Pattern(u64),
+    Made(Under),
 }
 
 impl Below {
@@ -41,13 +42,19 @@ impl Below {
         options.image.read_only = true;
         options.image.background = false;
         let source: Arc<dyn Source> = Arc::new(Disk::open(path, &options)?);
-        Ok(Self { source: Some(source), place: Some(Place::File(path.to_path_buf(), format)) })
+        let place = Some(Place::File(path.to_path_buf(), format));
+        Ok(Self { source: Some(source), lower: None, place })
     }
 
     /// What generated workloads have below them.
-    pub(crate) fn pattern(size: u64) -> Self {
-        let source: Arc<dyn Source> = Arc::new(PatternSource::new(size));
-        Self { source: Some(source), place: Some(Place::Pattern(size)) }
+    pub(crate) fn made(under: Under) -> Self {
+        let (source, lower) = (Some(under.source()), under.lower());
+        Self { source, lower, place: Some(Place::Made(under)) }
+    }
+
+    /// The same by its words in a workload's line.
+    fn of_words(words: &str) -> Result<Self> {
+        Ok(words.parse::<Workload>()?.under().map_or_else(Self::default, Self::made))
     }
 }
 
@@ -64,6 +71,7 @@ pub(crate) struct CrashLog {
 impl CrashLog {
     pub(crate) fn new(mut recording: Recording, below: Below) -> Self {
         recording.backing.clone_from(&below.source);
+        recording.lower.clone_from(&below.lower);
         let digest = digest_of(&recording.log);
         Self { recording, below, digest, study: Mutex::new(None) }
     }
@@ -87,7 +95,7 @@ struct Facts {
     lenient: bool,
     sector_size: Option<u32>,
     workload: Vec<(String, u64)>,
-    backing: Option<(Option<PathBuf>, Option<String>, u64)>,
+    backing: Option<(Option<PathBuf>, String)>,
     foreign: bool,
 }
 
@@ -104,16 +112,15 @@ impl CrashLog {
     ) -> PyResult<Self> {
         let format = options::format(py, facts.format.clone())?;
         let open = options::open(py, Some(options))?;
-        let said = |said: &Option<String>| {
-            said.clone().map_or(Ok(Format::Raw), |word| options::format(py, word))
+        let below_format = match &facts.backing {
+            Some((Some(_), word)) => options::format(py, word.clone())?,
+            _ => Format::Raw,
         };
-        let below_format =
-            facts.backing.as_ref().map_or(Ok(Format::Raw), |(_, word, _)| said(word))?;
         detached(py, || {
             let below = match &facts.backing {
                 None => Below::default(),
-                Some((None, _, size)) => Below::pattern(*size),
-                Some((Some(path), _, _)) => Below::file(path, below_format, &open)?,
+                Some((None, words)) => Below::of_words(words)?,
+                Some((Some(path), _)) => Below::file(path, below_format, &open)?,
             };
             let mut recording = facts.read(content, base.as_deref())?;
             recording.format = format;
@@ -152,12 +159,12 @@ impl CrashLog {
         self.recording.log.limits.atomic_unit
     }
 
-    /// The file below the image: its path and format; or the size of a workload's.
+    /// The file below the image: its path and format; or the words of a workload's line for it.
     #[getter]
-    fn backing(&self) -> Option<(Option<&Path>, Option<&'static str>, u64)> {
+    fn backing(&self) -> Option<(Option<&Path>, String)> {
         self.below.place.as_ref().map(|place| match place {
-            Place::File(path, format) => (Some(path.as_path()), Some(format.name()), 0),
-            Place::Pattern(size) => (None, None, *size),
+            Place::File(path, format) => (Some(path.as_path()), format.name().to_owned()),
+            Place::Made(under) => (None, format!("cluster={} {under}", under.cluster)),
         })
     }
 

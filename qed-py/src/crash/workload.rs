@@ -23,8 +23,8 @@ impl CrashWorkload {
         line.parse().map(Self).map_err(|error| errors::to_python(py, &error))
     }
 
-    /// A random workload of a shape: "plain", "during-flush", "during-write", "faults", "resizing"
-    /// or "queued".
+    /// A random workload of a shape: "plain", "during-flush", "during-write", "faults", "resizing",
+    /// "queued", "compacting" or "streaming".
     #[staticmethod]
     fn generate(py: Python<'_>, seed: u64, shape: &str) -> PyResult<Self> {
         let found = Shape::ALL.into_iter().find(|found| found.name() == shape);
@@ -48,7 +48,7 @@ impl CrashWorkload {
     /// Runs it, recorded.
     fn record(&self, py: Python<'_>) -> PyResult<CrashLog> {
         detached(py, || {
-            let below = self.0.backing.map_or_else(Below::default, Below::pattern);
+            let below = self.0.under().map_or_else(Below::default, Below::made);
             Ok(CrashLog::new(self.0.record()?, below))
         })
     }

@@ -17,6 +17,7 @@ mod create;
 mod engine;
 mod fields;
 mod file;
+mod fill;
 mod header;
 mod info;
 mod places;
@@ -75,6 +76,7 @@ impl Qcow2Disk {
         below: Option<Arc<dyn Source>>,
         settings: ImageSettings,
     ) -> Result<Self> {
+        settings.check()?;
         let writable = !settings.read_only;
         let header = Qcow2Header::load(&*storage)?;
         header.check_supported(writable)?;

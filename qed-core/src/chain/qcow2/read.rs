@@ -25,6 +25,9 @@ impl Qcow2Disk {
         let length = buffers.iter().map(|buffer| buffer.len() as u64).sum();
         let mut at = offset;
         let read = check_range(self.size(), offset, length).and_then(|()| {
+            if self.settings.copy_on_read {
+                self.copy_for_read(offset, length);
+            }
             buffers.iter_mut().try_for_each(|buffer| {
                 let read = self.read_range(buffer, at);
                 at += buffer.len() as u64;

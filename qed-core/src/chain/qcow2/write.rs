@@ -201,7 +201,7 @@ impl Qcow2Disk {
 
     /// Before space is allocated that was free a moment ago: no table on the disk names it any
     /// more. Whoever frees has the tables alone, so nothing is freed while this runs.
-    fn settle_freed(&self, engine: &Engine) -> Result<()> {
+    pub(super) fn settle_freed(&self, engine: &Engine) -> Result<()> {
         if self.freed.load(Ordering::Acquire) {
             self.settle(engine)?;
             self.freed.store(false, Ordering::Release);
@@ -210,7 +210,7 @@ impl Qcow2Disk {
     }
 
     /// The part of the disk that lies in the cluster of `offset`.
-    fn cluster_of(&self, offset: u64) -> (u64, u64) {
+    pub(super) fn cluster_of(&self, offset: u64) -> (u64, u64) {
         let size = self.header.info.cluster_size;
         let start = offset - offset % size;
         (start, (start + size).min(self.size()))

@@ -3,6 +3,7 @@
 use super::content::{Content, pattern};
 use crate::crash::medium::SECTOR;
 use crate::error::{Error, Result};
+use crate::storage::Preallocation;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -46,6 +47,15 @@ pub enum Call {
         from: u64,
         /// Bytes of the disk afterwards.
         to: u64,
+        /// The space that its new part gets.
+        preallocation: Preallocation,
+    },
+    /// A range is read: the disk stays what it is, the image may copy what it reads.
+    Read {
+        /// The first byte.
+        offset: u64,
+        /// How many bytes.
+        length: u64,
     },
     /// Everything that has returned becomes stable.
     Flush,
@@ -80,8 +90,9 @@ impl Call {
         match self {
             Self::Write { offset, length, .. }
             | Self::Zeroes { offset, length, .. }
-            | Self::Discard { offset, length } => Some((*offset, *length)),
-            Self::Resize { from, to } => Some((*from.min(to), from.abs_diff(*to))),
+            | Self::Discard { offset, length }
+            | Self::Read { offset, length } => Some((*offset, *length)),
+            Self::Resize { from, to, .. } => Some((*from.min(to), from.abs_diff(*to))),
             Self::Flush | Self::Killed(_) => None,
         }
     }
@@ -91,7 +102,7 @@ impl Call {
     pub fn sectors(&self) -> Vec<u64> {
         match (self, self.range()) {
             (Self::Killed(seen), _) => seen.iter().map(|(sector, _)| *sector).collect(),
-            (_, Some((_, 0)) | None) => Vec::new(),
+            (Self::Read { .. }, _) | (_, Some((_, 0)) | None) => Vec::new(),
             (_, Some((offset, length))) => {
                 (offset / SECTOR..offset.saturating_add(length).div_ceil(SECTOR)).collect()
             }
@@ -104,7 +115,7 @@ impl Call {
         match self {
             Self::Write { forced, .. } | Self::Zeroes { forced, .. } => *forced,
             Self::Resize { .. } => true,
-            Self::Discard { .. } | Self::Flush | Self::Killed(_) => false,
+            Self::Discard { .. } | Self::Read { .. } | Self::Flush | Self::Killed(_) => false,
         }
     }
 
@@ -140,7 +151,14 @@ impl fmt::Display for Call {
                 write!(f, "zero {offset}+{length}{fua}{unmap}")
             }
             Self::Discard { offset, length } => write!(f, "discard {offset}+{length}"),
-            Self::Resize { from, to } => write!(f, "resize {to} from={from}"),
+            Self::Read { offset, length } => write!(f, "read {offset}+{length}"),
+            Self::Resize { from, to, preallocation } => {
+                write!(f, "resize {to} from={from}")?;
+                match preallocation {
+                    Preallocation::Off => Ok(()),
+                    kind => write!(f, " {}", kind.name()),
+                }
+            }
             Self::Flush => f.write_str("flush"),
             Self::Killed(seen) => {
                 f.write_str("killed")?;
@@ -168,12 +186,7 @@ impl FromStr for Call {
             return words.map(seen).collect::<Option<_>>().map(Self::Killed).ok_or_else(wrong);
         }
         if verb == "resize" {
-            let to = words.next().and_then(|to| to.parse().ok()).ok_or_else(wrong)?;
-            let from = words.next().map(|from| from.strip_prefix("from=")?.parse().ok());
-            let from = from.unwrap_or(Some(0)).ok_or_else(wrong)?;
-            let legal = |size: u64| size.is_multiple_of(SECTOR) && size <= super::MOST_BYTES;
-            let complete = words.next().is_none() && legal(to) && legal(from);
-            return complete.then_some(Self::Resize { from, to }).ok_or_else(wrong);
+            return parse_resize(words).ok_or_else(wrong);
         }
         let range = words.next().and_then(|range| range.split_once('+')).ok_or_else(wrong)?;
         let offset: u64 = range.0.parse().map_err(|_| wrong())?;
@@ -201,9 +214,23 @@ impl FromStr for Call {
             "write" => Ok(Self::Write { offset, length, forced, content }),
             "zero" => Ok(Self::Zeroes { offset, length, forced, unmap }),
             "discard" => Ok(Self::Discard { offset, length }),
+            "read" => Ok(Self::Read { offset, length }),
             _ => Err(wrong()),
         }
     }
+}
+
+fn parse_resize<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Call> {
+    let to = words.next()?.parse().ok()?;
+    let (mut from, mut preallocation) = (0, Preallocation::Off);
+    for word in words {
+        match word.strip_prefix("from=") {
+            Some(number) => from = number.parse().ok()?,
+            None => preallocation = word.parse().ok()?,
+        }
+    }
+    let legal = |size: u64| size.is_multiple_of(SECTOR) && size <= super::MOST_BYTES;
+    (legal(to) && legal(from)).then_some(Call::Resize { from, to, preallocation })
 }
 
 fn from_hex(hex: &str) -> Option<Arc<[u8]>> {
@@ -233,8 +260,10 @@ mod tests {
             "zero 0+4096",
             "zero 0+4096 fua unmap",
             "discard 65536+65536",
+            "read 512+4096",
             "flush",
             "resize 4096 from=512",
+            "resize 8192 from=512 metadata",
             "killed 0=0 7=1f",
         ] {
             let call: Call = text.parse().unwrap();
@@ -249,6 +278,7 @@ mod tests {
             "write 0+2 data=00",
             "fly 0+1",
             "write 0+1 unmap",
+            "read 0+1 fua",
             "write 18446744073709551615+9",
             "killed 1",
             "resize 513",

@@ -29,6 +29,8 @@ impl Content {
 
 /// The writer of a backing file's sectors in generated workloads.
 pub const BACKING: u64 = 0xbacc;
+/// The writer of the file below that one, where there are two.
+pub const LOWER: u64 = 0xba5e;
 /// Who writes after a crash.
 pub const AFTERWARDS: u64 = 0xaf7e;
 const MAGIC: u64 = 0x5ec7_0000_0000_0000;
@@ -83,6 +85,7 @@ pub fn identify(bytes: &[u8]) -> String {
             format!("bytes {:02x?}...", &bytes[..bytes.len().min(8)])
         }
         BACKING => format!("the backing file's sector {sector}"),
+        LOWER => format!("the lower backing file's sector {sector}"),
         AFTERWARDS => format!("sector {sector} as written after the crash"),
         _ => format!("call {writer}'s sector {sector}"),
     }

@@ -8,7 +8,7 @@ mod content;
 mod model;
 
 pub use call::Call;
-pub use content::{AFTERWARDS, BACKING, Content, identify, pattern, sector_of};
+pub use content::{AFTERWARDS, BACKING, Content, LOWER, identify, pattern, sector_of};
 pub use model::{GuestModel, Initial, Wrong};
 
 use super::random::to_usize;

@@ -93,6 +93,9 @@ impl GuestModel {
                 }
                 continue;
             }
+            if sectors.is_empty() {
+                continue;
+            }
             for sector in [sectors.first(), sectors.last()].into_iter().flatten() {
                 if !self.touched.contains_key(sector) && sector * SECTOR < self.size {
                     let mut buffer = [0; 512];

@@ -5,7 +5,7 @@ use crate::crash::medium::{Medium, SECTOR};
 use crate::crash::medium_storage::MediumStorage;
 use crate::crash::random::to_usize;
 use crate::crash::recording::GuestDisk;
-use crate::image::{Flags, Image, ImageSettings, read_header};
+use crate::image::{Flags, Image, ImageSettings};
 use crate::storage::Storage;
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -22,10 +22,10 @@ impl Session {
         storage: Arc<dyn Storage>,
         read_only: bool,
     ) -> Result<Self, String> {
-        let settings = ImageSettings { read_only, ..subject.recording.settings.clone() };
-        // A stream may have dropped its name; what is wrong with the header opening tells.
-        let named = read_header(&*storage).map_or(true, |header| header.has_backing_file());
-        let backing = subject.recording.backing.clone().filter(|_| named);
+        let known = &subject.recording.settings;
+        let copy_on_read = known.copy_on_read && !read_only;
+        let settings = ImageSettings { read_only, copy_on_read, ..known.clone() };
+        let backing = subject.recording.below(&*storage);
         let image = Image::from_storage(storage, backing, settings);
         image.map(|image| Self(Some(image))).map_err(told("opening"))
     }

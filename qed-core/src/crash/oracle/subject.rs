@@ -39,7 +39,7 @@ impl Subject {
         let medium = Medium::new(&recording.log.base);
         let initial = match recording.format {
             Format::Raw => GuestDisk::raw(medium),
-            Format::Qed => GuestDisk::qed(medium, Below::new(recording.backing.clone()))
+            Format::Qed => GuestDisk::qed(medium, Below::of(&recording))
                 .map_err(|what| Error::invalid(format!("the log begins with no image: {what}")))?,
             Format::Qcow2 => {
                 let message = "a qcow2 image is read by QEMU's tools alone";

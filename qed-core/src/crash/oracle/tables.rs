@@ -123,10 +123,18 @@ impl Shape {
         Self { features: self.features & !BACKING, backing_words: 0, ..self.clone() }
     }
 
-    /// Whether it names a backing file.
+    /// The same over another backing file, named as `other` names one.
     #[must_use]
-    pub fn has_backing(&self) -> bool {
-        self.features & BACKING_FILE != 0
+    pub fn over_that_of(&self, other: &Self) -> Self {
+        Self { backing_words: other.backing_words, ..self.clone() }
+    }
+
+    /// What it calls its backing file, where it has one.
+    #[must_use]
+    pub fn backing_name(&self, medium: &Medium) -> Option<Vec<u8>> {
+        let (place, length) = (self.backing_words & 0xffff_ffff, self.backing_words >> 32);
+        (self.features & BACKING_FILE != 0)
+            .then(|| medium.bytes(place, length.min(self.header_clusters * self.cluster)))
     }
 
     /// Whether NEED_CHECK is set.

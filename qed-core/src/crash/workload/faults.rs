@@ -83,6 +83,7 @@ pub fn every_fault(workload: &Workload) -> Result<Vec<Fault>> {
 pub fn judge_faults(workload: &Workload, fault: Fault) -> Result<std::result::Result<(), Finding>> {
     let steps = workload.steps.iter().map(|step| match step {
         Step::Make(call) => Step::Try(call.clone()),
+        Step::Work(work) => Step::TryWork(*work),
         other => other.clone(),
     });
     // A close that fails ends the run: what comes behind a reopen is another session's.

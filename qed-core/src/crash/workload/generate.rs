@@ -1,6 +1,7 @@
 //! Random workloads: any operation, on any small image and disk. The same seed is the same line.
 
 use super::resizing::resizing;
+use super::working::below;
 use super::{Step, Workload};
 use crate::crash::guest::Call;
 use crate::crash::random::Random;
@@ -21,17 +22,23 @@ pub enum Shape {
     Resizing,
     /// Writes in flight together, as a queue has them.
     Queued,
+    /// Clusters and tables move, with calls beside it.
+    Compacting,
+    /// What lies below is brought in, by streams and by reads, with calls beside it.
+    Streaming,
 }
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Plain,
         Self::DuringFlush,
         Self::DuringWrite,
         Self::Faults,
         Self::Resizing,
         Self::Queued,
+        Self::Compacting,
+        Self::Streaming,
     ];
 
     /// Its name.
@@ -44,6 +51,8 @@ impl Shape {
             Self::Faults => "faults",
             Self::Resizing => "resizing",
             Self::Queued => "queued",
+            Self::Compacting => "compacting",
+            Self::Streaming => "streaming",
         }
     }
 }
@@ -55,6 +64,11 @@ pub(super) const S: u64 = 512;
 pub fn generate(shape: Shape, seed: u64) -> Workload {
     let mut random = Random::new(seed);
     let mut workload = image(&mut random);
+    if shape == Shape::Streaming {
+        workload = below(workload, &mut random);
+    } else if seed % 2 == 1 {
+        workload = with_hole(workload);
+    }
     let Workload { cluster, table, size, .. } = workload;
     let mut maker = Maker { cluster, span: cluster * table / 8 * cluster, size, random };
     workload.steps = match shape {
@@ -68,6 +82,8 @@ pub fn generate(shape: Shape, seed: u64) -> Workload {
         Shape::DuringWrite => maker.during_write(),
         Shape::Faults => maker.faults(),
         Shape::Queued => maker.queued(),
+        Shape::Compacting => maker.compacting(),
+        Shape::Streaming => maker.streaming(),
         Shape::Resizing => return resizing(workload, maker.random),
     };
     workload
@@ -95,22 +111,37 @@ fn image(random: &mut Random) -> Workload {
     workload
 }
 
-struct Maker {
-    cluster: u64,
+/// The same, with some whole clusters of its backing file, if it has one, and a part of one more
+/// in a hole.
+fn with_hole(workload: Workload) -> Workload {
+    if workload.backing.is_none() {
+        return workload;
+    }
+    let cluster = workload.cluster;
+    workload.over(6 * cluster + 5 * S).with_hole(cluster + 3 * S..5 * cluster)
+}
+
+pub(super) struct Maker {
+    pub(super) cluster: u64,
     /// Guest bytes under one L2 table.
-    span: u64,
-    size: u64,
-    random: Random,
+    pub(super) span: u64,
+    pub(super) size: u64,
+    pub(super) random: Random,
 }
 
 impl Maker {
-    fn some<T>(&mut self, least: usize, more: usize, make: impl Fn(&mut Self) -> T) -> Vec<T> {
+    pub(super) fn some<T>(
+        &mut self,
+        least: usize,
+        more: usize,
+        make: impl Fn(&mut Self) -> T,
+    ) -> Vec<T> {
         let count = least + self.random.below(more);
         (0..count).map(|_| make(self)).collect()
     }
 
     /// A range of a few clusters under either L2 table, often whole clusters.
-    fn range(&mut self) -> (u64, u64) {
+    pub(super) fn range(&mut self) -> (u64, u64) {
         let cluster = self.cluster;
         let mut below = |limit: usize| self.random.below(limit) as u64;
         let far = below(5) == 0 && self.span + 8 * cluster <= self.size;
@@ -122,7 +153,7 @@ impl Maker {
     }
 
     /// A change of the disk's content.
-    fn change(&mut self) -> Call {
+    pub(super) fn change(&mut self) -> Call {
         let kind = self.random.below(14);
         let (offset, length) = self.range();
         match kind {
@@ -132,7 +163,7 @@ impl Maker {
         }
     }
 
-    fn call(&mut self) -> Call {
+    pub(super) fn call(&mut self) -> Call {
         match self.random.below(20) {
             0..12 => self.change(),
             12 => {

@@ -17,8 +17,9 @@ mod shrink;
 mod step;
 mod text;
 mod work;
+mod working;
 
-pub use backing::PatternSource;
+pub use backing::{PatternSource, Under};
 pub use faults::{Fault, FaultKind, every_fault, judge_faults};
 pub use generate::{Shape, generate};
 pub use image::empty_image;
@@ -28,7 +29,7 @@ pub use step::Step;
 pub use work::Work;
 
 use super::explore::{Explorer, Report};
-use super::guest::{BACKING, MOST_BYTES, pattern};
+use super::guest::MOST_BYTES;
 use super::oracle::{Oracle, Panel, Subject};
 use super::random::to_usize;
 use super::recording::Recording;
@@ -36,6 +37,7 @@ use super::states::Plan;
 use crate::error::Result;
 use crate::image::ImageSettings;
 use crate::source::Source;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// An image and what is done to it.
@@ -51,8 +53,12 @@ pub struct Workload {
     pub unit: u64,
     /// Whether the disk can punch holes.
     pub punches: bool,
-    /// Bytes of the backing file, where there is one.
-    pub backing: Option<u64>,
+    /// The backing file, where there is one.
+    pub backing: Option<PatternSource>,
+    /// Bytes of the file below that one, where there is one: then each has a part of the data.
+    pub lower: Option<u64>,
+    /// Whether the image keeps what it reads from below.
+    pub copy_on_read: bool,
     /// Bytes of the file before the first step; 0: as many as the empty image has.
     pub length: u64,
     /// Words put into the empty image, by their place: what another writer left.
@@ -74,6 +80,8 @@ impl Workload {
             unit: 512,
             punches: true,
             backing: None,
+            lower: None,
+            copy_on_read: false,
             length: 0,
             words: Vec::new(),
             settings: ImageSettings { background: false, ..ImageSettings::default() },
@@ -84,7 +92,13 @@ impl Workload {
     /// The same over a backing file of `backing` bytes of data.
     #[must_use]
     pub fn over(self, backing: u64) -> Self {
-        Self { backing: Some(backing), ..self }
+        Self { backing: Some(PatternSource::new(backing)), ..self }
+    }
+
+    /// The same over a backing file that reads as zeroes in `hole`.
+    #[must_use]
+    pub fn with_hole(self, hole: Range<u64>) -> Self {
+        Self { backing: self.backing.map(|backing| backing.with_hole(hole)), ..self }
     }
 
     /// The same on a disk that writes 4096 bytes as a whole.
@@ -114,19 +128,23 @@ impl Workload {
         bytes
     }
 
+    /// What stands below the image, where anything does.
+    #[must_use]
+    pub fn under(&self) -> Option<Under> {
+        let Self { lower, cluster, .. } = *self;
+        self.backing.clone().map(|upper| Under { upper, lower, cluster })
+    }
+
     /// What lies below the image.
     #[must_use]
     pub fn source(&self) -> Option<Arc<dyn Source>> {
-        self.backing.map(|size| Arc::new(PatternSource::new(size)) as Arc<dyn Source>)
+        self.under().map(|under| under.source())
     }
 
-    /// What the guest reads where nothing was ever written.
+    /// How the image is opened.
     #[must_use]
-    pub fn initial(&self, offset: u64, length: u64) -> Vec<u8> {
-        let mut bytes = vec![0; to_usize(length)];
-        let data = self.backing.unwrap_or(0).saturating_sub(offset).min(length);
-        bytes[..to_usize(data)].copy_from_slice(&pattern(BACKING, offset, data));
-        bytes
+    pub fn settings(&self) -> ImageSettings {
+        ImageSettings { copy_on_read: self.copy_on_read, ..self.settings.clone() }
     }
 
     /// Runs the steps, recorded.

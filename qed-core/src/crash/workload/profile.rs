@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// The fixed runs, each with the rules that it is about. Clusters of 4 KiB, tables of one: the
 /// second L2 table begins at 2 MiB.
-pub const QUICK: [&str; 42] = [
+pub const QUICK: [&str; 43] = [
     // C1: an entry that a killed process wrote and no sync covered; a flush that writes nothing.
     "punch=0 | write 0+4096; reopen; discard 0+4096; deny [sync]; try flush; kill; \
      write 4096+4096; flush",
@@ -21,6 +21,8 @@ pub const QUICK: [&str; 42] = [
     // C4: what is ordered.
     "backing=32768 | write 4096+4096; flush; write 8192+4096; flush; write 12800+512; flush",
     "punch=0 | write 0+4096; flush; discard 0+4096; flush; write 8192+4096; flush",
+    "backing=32768 hole=4608:18944 | write 36864+512; write 8192+512; flush; \
+     queued {write 12288+4096, write 4608+512, flush, write 16384+512}; flush",
     "backing=32768 | write 0+4096; flush; discard 0+4096; flush; zero 4096+4096 unmap; flush",
     // C5: safe values alone.
     "backing=32768 | write 118784+4096; flush; write 4096+4096; write 122880+4096; flush",

@@ -4,7 +4,8 @@ use super::generate::S;
 use super::{Step, Workload};
 use crate::crash::guest::Call;
 use crate::crash::random::Random;
-use crate::storage::{CallKind, Trigger};
+use crate::storage::{CallKind, Preallocation, Trigger};
+use std::ops::Range;
 
 /// A disk whose end wanders about, in its first clusters or about the end of its first L2 table.
 pub(super) fn resizing(mut workload: Workload, mut random: Random) -> Workload {
@@ -19,7 +20,14 @@ pub(super) fn resizing(mut workload: Workload, mut random: Random) -> Workload {
         _ => first + (1 + random.word() % sectors) * S,
     };
     workload.size = end(&mut random);
-    workload.backing = workload.backing.map(|backing| first + backing);
+    if let Some(backing) = workload.backing.take() {
+        let Range { start, end } = backing.hole();
+        workload = workload.over(first + backing.bytes()).with_hole(first + start..first + end);
+    }
+    let kinds = match workload.backing {
+        Some(_) => &[Preallocation::Metadata][..],
+        None => &[Preallocation::Metadata, Preallocation::Falloc, Preallocation::Full],
+    };
     let mut size = workload.size;
     for _ in 0..4 + random.below(8) {
         let step = match random.below(4) {
@@ -27,7 +35,11 @@ pub(super) fn resizing(mut workload: Workload, mut random: Random) -> Workload {
                 let resize = |size: &mut u64, random: &mut Random| {
                     let (from, to) = (*size, end(random));
                     *size = to;
-                    (Call::Resize { from, to }, from.min(to))
+                    let preallocation = match to > from && random.once_in(3) {
+                        true => kinds[random.below(kinds.len())],
+                        false => Preallocation::Off,
+                    };
+                    (Call::Resize { from, to, preallocation }, from.min(to))
                 };
                 let (call, _) = resize(&mut size, &mut random);
                 if random.once_in(2) {

@@ -6,10 +6,11 @@ use crate::crash::medium::SECTOR;
 use crate::crash::random::{digest, to_usize};
 use crate::crash::recording::Recording;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Flags, Image, ResizeOptions, read_header};
+use crate::image::{Flags, Image, ResizeOptions, read_backing_info};
 use crate::meta::Rules;
 use crate::ops::{CheckOptions, Repair, check_storage_with};
-use crate::storage::{Fault, MemoryStorage, Recorder, Storage, Trigger};
+use crate::source::Source;
+use crate::storage::{CallKind, Fault, MemoryStorage, Recorder, Storage, Trigger};
 use crate::sync::{Mutex, Rank};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -31,7 +32,8 @@ pub(super) fn record_with(workload: &Workload, prepare: impl FnOnce(&Fault)) -> 
     let calls = runner.state.lock().calls.clone();
     let mut recording = Recording::new(runner.recorder.log(), calls);
     recording.backing = workload.source();
-    recording.settings = workload.settings.clone();
+    recording.lower = workload.under().and_then(|under| under.lower());
+    recording.settings = workload.settings();
     // After a crash all rules hold: what is judged is what the run left.
     recording.settings.rules = Rules::default();
     Ok(recording)
@@ -75,10 +77,8 @@ impl Runner {
     fn open(&self) -> Result<()> {
         self.recorder.mark("open");
         let storage = Arc::clone(&self.above) as Arc<dyn Storage>;
-        let settings = self.workload.settings.clone();
-        let named = read_header(&*storage)?.has_backing_file();
-        let source = self.workload.source().filter(|_| named);
-        let image = Image::from_storage(storage, source, settings)?;
+        let source = below(&self.workload, &*storage)?;
+        let image = Image::from_storage(storage, source, self.workload.settings())?;
         self.state.lock().image = Some(Arc::new(image));
         Ok(())
     }
@@ -96,19 +96,18 @@ impl Runner {
                 let _ = self.call(call);
                 Ok(())
             }
-            Step::During(call, when, inside) => {
-                let (this, inside) = (Arc::clone(self), inside.clone());
-                self.above.run(when.clone(), move |_| {
-                    if let Err(error) = inside.iter().try_for_each(|call| this.call(call)) {
-                        this.state.lock().failed.get_or_insert(error);
-                    }
-                });
-                let made = self.call(call);
-                self.above.clear();
-                let failed = self.state.lock().failed.take();
-                made.and(failed.map_or(Ok(()), Err))
+            // A read that copies claims what it copies.
+            Step::During(call @ Call::Read { .. }, when, inside) => {
+                self.in_its_midst(when, inside, true, || self.call(call))
             }
-            Step::Work(work) => work.perform(&*self.image()?),
+            Step::During(call, when, inside) => {
+                self.in_its_midst(when, inside, false, || self.call(call))
+            }
+            Step::Work(work) => work.perform(&*self.image()?, &self.workload),
+            Step::TryWork(work) => {
+                let _ = work.perform(&*self.image()?, &self.workload);
+                Ok(())
+            }
             Step::Beside(work, when, inside) => self.beside(*work, when, inside),
             Step::Queued(calls) => self.queued(calls),
             Step::Fail(when) => {
@@ -132,26 +131,50 @@ impl Runner {
         }
     }
 
-    /// Work runs on a thread of its own, and so do the calls made from its midst: who would wait
-    /// for the work there would wait for ever, and is left out.
+    /// Work runs on a thread of its own, and so do the calls made from its midst.
     fn beside(self: &Arc<Self>, work: Work, when: &Trigger, inside: &[Call]) -> Result<()> {
+        self.in_its_midst(when, inside, true, || work.perform(&*self.image()?, &self.workload))
+    }
+
+    /// Makes calls in the midst of another one, or of work. Who would wait for that there would
+    /// wait for ever: where that is to be looked for, it is left out.
+    fn in_its_midst(
+        self: &Arc<Self>,
+        when: &Trigger,
+        inside: &[Call],
+        looks: bool,
+        perform: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let (this, inside) = (Arc::clone(self), inside.to_vec());
-        self.above.run(when.clone(), move |_| {
-            let made = inside.iter().try_for_each(|call| {
-                let range = call.range();
-                let waits = this.image()?.would_wait(range, range.is_none() || call.is_forced());
-                if waits { Ok(()) } else { this.call(call) }
+        self.above.run(when.clone(), move |at| {
+            // The header is written under its lock, which nobody waits for but who changes it.
+            let is_header = at.kind == CallKind::Write && at.offset == 0;
+            let inside = inside.iter().filter(|_| !(looks && is_header));
+            let made = inside.into_iter().try_for_each(|call| {
+                if looks && this.would_wait(call)? { Ok(()) } else { this.call(call) }
             });
             if let Err(error) = made {
                 this.state.lock().failed.get_or_insert(error);
             }
         });
-        let image = self.image()?;
-        let done = work.perform(&image);
-        drop(image);
+        let done = perform();
         self.above.clear();
         let failed = self.state.lock().failed.take();
         done.and(failed.map_or(Ok(()), Err))
+    }
+
+    fn would_wait(&self, call: &Call) -> Result<bool> {
+        let image = self.image()?;
+        let range = match call {
+            Call::Resize { to, .. } => {
+                let (from, to) = (image.size().min(*to), image.size().max(*to));
+                // The cluster across the smaller end is changed as well.
+                let first = from - from % image.cluster_size();
+                Some((first, to - first))
+            }
+            other => other.range(),
+        };
+        Ok(image.would_wait(range, range.is_none() || call.is_forced()))
     }
 
     fn close(&self) -> Result<()> {
@@ -196,7 +219,9 @@ impl Runner {
         let image = self.image()?;
         let call = match call {
             // A step knows where it goes, not what was there before it.
-            Call::Resize { to, .. } => Call::Resize { from: image.size(), to: *to },
+            Call::Resize { to, preallocation, .. } => {
+                Call::Resize { from: image.size(), to: *to, preallocation: *preallocation }
+            }
             other => other.clone(),
         };
         self.marked(&call, |number| perform(&image, &call, number))
@@ -223,6 +248,14 @@ impl Runner {
     }
 }
 
+/// What lies below the image in `storage`: what it names.
+fn below(workload: &Workload, storage: &dyn Storage) -> Result<Option<Arc<dyn Source>>> {
+    let Some(named) = read_backing_info(storage)? else { return Ok(None) };
+    let lower = workload.under().and_then(|under| under.lower());
+    let lower = lower.filter(|lower| lower.name == named.name);
+    Ok(lower.map(|lower| lower.source).or_else(|| workload.source()))
+}
+
 /// Repairs an image that nobody has open, and finds it sound.
 fn repair(storage: Arc<dyn Storage>, rules: Rules) -> Result<()> {
     let how = CheckOptions { repair: Some(Repair::All), rules, ..CheckOptions::default() };
@@ -246,7 +279,11 @@ pub(super) fn perform(image: &Image, call: &Call, number: u64) -> Result<()> {
             image.write_zeroes(*offset, *length, flags)
         }
         Call::Discard { offset, length } => image.discard(*offset, *length),
-        Call::Resize { to, .. } => image.resize(*to, ResizeOptions { shrink: true }),
+        Call::Read { offset, length } => image.pread(&mut vec![0; to_usize(*length)], *offset),
+        Call::Resize { to, preallocation, .. } => {
+            let how = ResizeOptions { shrink: true, preallocation: *preallocation };
+            image.resize(*to, how)
+        }
         Call::Flush => image.flush(),
         Call::Killed(_) => Err(Error::invalid("a kill is no call that an image takes")),
     }

@@ -3,7 +3,7 @@
 use super::work::Work;
 use crate::crash::guest::Call;
 use crate::error::{Error, Result};
-use crate::storage::Trigger;
+use crate::storage::{Preallocation, Trigger};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,6 +18,8 @@ pub enum Step {
     During(Call, Trigger, Vec<Call>),
     /// Work on the whole image.
     Work(Work),
+    /// The same, which may fail.
+    TryWork(Work),
     /// Work in the midst of which calls are made, but for those that would wait for it.
     Beside(Work, Trigger, Vec<Call>),
     /// Calls in flight together, as a queue has them: all begin, forced writes publish their
@@ -72,7 +74,7 @@ impl Step {
     /// A resize to so many bytes.
     #[must_use]
     pub fn resize(to: u64) -> Self {
-        Self::Make(Call::Resize { from: 0, to })
+        Self::Make(Call::Resize { from: 0, to, preallocation: Preallocation::Off })
     }
 
     /// A flush.
@@ -89,6 +91,7 @@ impl fmt::Display for Step {
             Self::Try(call) => write!(f, "try {call}"),
             Self::During(call, when, inside) => write_inside(f, when, inside, call),
             Self::Work(work) => write!(f, "{work}"),
+            Self::TryWork(work) => write!(f, "try {work}"),
             Self::Beside(work, when, inside) => write_inside(f, when, inside, work),
             Self::Queued(calls) => {
                 let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
@@ -114,7 +117,10 @@ impl FromStr for Step {
             "reopen" if rest.is_empty() => Self::Reopen,
             "kill" if rest.is_empty() => Self::Kill,
             "repair" if rest.is_empty() => Self::Repair,
-            "try" => Self::Try(made(rest)?),
+            "try" => match rest.parse() {
+                Ok(work) => Self::TryWork(work),
+                Err(_) => Self::Try(made(rest)?),
+            },
             "fail" => Self::Fail(enclosed(rest, '[', ']').ok_or_else(wrong)?.0.parse()?),
             "deny" => Self::Deny(enclosed(rest, '[', ']').ok_or_else(wrong)?.0.parse()?),
             "shorten" => {

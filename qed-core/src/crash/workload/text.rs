@@ -8,11 +8,14 @@ use std::str::FromStr;
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cluster, table, size, unit, punches, backing, steps, .. } = self;
+        let Self { cluster, table, size, unit, punches, steps, .. } = self;
         let punch = u8::from(*punches);
         write!(f, "cluster={cluster} table={table} size={size} unit={unit} punch={punch}")?;
-        if let Some(backing) = backing {
-            write!(f, " backing={backing}")?;
+        if let Some(under) = self.under() {
+            write!(f, " {under}")?;
+        }
+        if self.copy_on_read {
+            f.write_str(" copy_on_read=1")?;
         }
         if self.length > 0 {
             write!(f, " length={}", self.length)?;
@@ -32,10 +35,15 @@ impl FromStr for Workload {
         for word in head.split_whitespace() {
             let wrong = || Error::invalid(format!("{word:?} makes no sense in a workload"));
             let (name, value) = word.split_once('=').ok_or_else(wrong)?;
-            if name == "put" {
-                let (offset, word) = value.split_once(':').ok_or_else(wrong)?;
+            if name == "put" || name == "hole" {
+                let (first, second) = value.split_once(':').ok_or_else(wrong)?;
                 let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
-                workload.words.push((number(offset)?, number(word)?));
+                let (first, second) = (number(first)?, number(second)?);
+                match name {
+                    "hole" if workload.backing.is_none() => return Err(wrong()),
+                    "hole" => workload = workload.with_hole(first..second),
+                    _ => workload.words.push((first, second)),
+                }
                 continue;
             }
             let value: u64 = value.parse().map_err(|_| wrong())?;
@@ -46,7 +54,9 @@ impl FromStr for Workload {
                 "size" => workload.size = value,
                 "unit" => workload.unit = value,
                 "punch" => workload.punches = value != 0,
-                "backing" => workload.backing = Some(value),
+                "backing" => workload = workload.over(value),
+                "lower" => workload.lower = Some(value),
+                "copy_on_read" => workload.copy_on_read = value != 0,
                 _ => return Err(wrong()),
             }
         }
@@ -65,6 +75,9 @@ impl Workload {
         let fits = self.size.is_multiple_of(512) && self.size <= geometry.max_image_size();
         let bytes = (self.cluster * (self.table + 1)).max(self.length);
         let bounded = bytes <= 1 << 28 && self.size <= super::MOST_BYTES;
+        if self.lower.is_some() && self.backing.is_none() {
+            return Err(Error::invalid("a lower file without a backing file above it"));
+        }
         if fits && bounded && [512, 4096].contains(&self.unit) {
             return Ok(());
         }
@@ -81,23 +94,29 @@ mod tests {
     fn workloads_are_printed_and_parsed_back() {
         // Goal: a line is a whole workload. Method: every kind of step there and back.
         let text = "cluster=65536 table=2 size=16777216 unit=4096 punch=0 backing=100864 \
-                    length=204800 put=16:7 | \
+                    hole=512:8192 lower=131072 copy_on_read=1 length=204800 put=16:7 | \
                     write 0+4096; try zero 512+512 fua; reopen; kill; fail [sync nth=2]; \
                     deny [punch ever]; \
                     shorten 512 [write metadata=0]; \
                     during [write after] {discard 0+4096, flush} write 8192+512 fill=07; flush; \
-                    compact 4096; during [sync] {write 0+512} compact 8192";
+                    compact 4096; during [sync] {write 0+512} compact 8192; \
+                    try compact 4096; read 0+8192; stream to lower";
         let workload: Workload = text.parse().unwrap();
         assert_eq!(workload.to_string(), text);
-        assert_eq!(workload.steps.len(), 11);
+        assert_eq!(workload.steps.len(), 14);
         for text in [
             "cluster=1 | ",
             "cluster=4096 often",
+            "hole=0:512 |",
+            "backing=4096 hole=512 |",
             "size=100",
             "unit=1024",
             "| killed 1=2",
             "| try",
             "| compact",
+            "lower=4096 | flush",
+            "| stream to",
+            "| try stream to nothing",
             "| during {flush} flush",
             "| shorten [write]",
         ] {

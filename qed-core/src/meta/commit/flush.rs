@@ -105,7 +105,7 @@ impl Meta {
     }
 
     /// As [`release`](Self::release), for tables that no L1 entry on disk names.
-    fn release_tables(&self, words: &[u64]) {
+    pub(in crate::meta) fn release_tables(&self, words: &[u64]) {
         for table in words.iter().map(|word| FileOffset(*word)) {
             self.l1.remove_table(table);
             self.space.release(&self.clusters_of_table(table), self.grace.unlinked_now());

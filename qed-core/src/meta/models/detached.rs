@@ -3,7 +3,7 @@
 
 use std::io::IoSliceMut;
 
-use super::{SCHEDULES, check, format, settings};
+use super::{SCHEDULES, check, format, open, settings};
 use crate::addr::GuestCluster;
 use crate::meta::plan::detached::{ReadTicket, WriteTicket};
 use crate::meta::plan::lookup::Place;
@@ -27,7 +27,7 @@ fn image() -> Arc<Meta> {
     // Freed clusters come back as they are: whoever gets one too early finds its bytes.
     let storage = Arc::new(MemoryStorage::new().without_punch());
     format(&storage);
-    let meta = Meta::open(storage, None, settings(Rules::default())).unwrap();
+    let meta = open(storage, settings(Rules::default())).unwrap();
     meta.begin_write().unwrap();
     write(&meta, 0, 1);
     meta.flush().unwrap();

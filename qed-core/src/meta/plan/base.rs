@@ -1,25 +1,25 @@
 //! What lies under unallocated clusters: nothing, a hole, or data of the backing file.
 
 use crate::error::Result;
-use crate::source::Source;
+use crate::meta::backing::Backing;
 
 /// The backing file as a plan sees it; remembers the last run it was told of.
 #[derive(Debug)]
 pub(crate) struct Base<'a> {
-    backing: Option<&'a dyn Source>,
-    known: (u64, u64, bool),
+    below: &'a Backing,
+    last: (u64, u64, bool),
     /// The backing file is not asked.
     unasked: bool,
 }
 
 impl<'a> Base<'a> {
-    pub(crate) fn new(backing: Option<&'a dyn Source>) -> Self {
-        Self { backing, known: (0, 0, false), unasked: false }
+    pub(crate) fn new(below: &'a Backing) -> Self {
+        Self { below, last: (0, 0, false), unasked: false }
     }
 
     /// The same, but what would have to be asked for is taken for data.
-    pub(crate) fn unasked(backing: Option<&'a dyn Source>) -> Self {
-        Self { unasked: true, ..Self::new(backing) }
+    pub(crate) fn unasked(below: &'a Backing) -> Self {
+        Self { unasked: true, ..Self::new(below) }
     }
 
     /// Whether guest bytes `start..end` surely read as zeroes. `cheaply` forbids asking the backing
@@ -28,17 +28,18 @@ impl<'a> Base<'a> {
     /// # Errors
     /// The backing file could not tell.
     pub(crate) fn reads_zero(&mut self, start: u64, end: u64, cheaply: bool) -> Result<bool> {
-        let Some(backing) = self.backing else { return Ok(true) };
-        let end = end.min(backing.size());
+        let Some(source) = self.below.source() else { return Ok(true) };
+        let end = end.min(source.size());
         let mut at = start;
         while at < end {
-            let (from, to, zero) = self.known;
+            let (from, to, zero) = self.last;
             if !(from..to).contains(&at) {
-                if cheaply || self.unasked {
-                    return Ok(false);
-                }
-                let extent = backing.extent(at, backing.size() - at)?;
-                self.known = (at, at + extent.length, extent.reads_zero());
+                let run = match cheaply || self.unasked {
+                    true => self.below.run_now(at),
+                    false => Some(self.below.run(source, at)?),
+                };
+                let Some((to, zero)) = run else { return Ok(false) };
+                self.last = (at, to, zero);
                 continue;
             }
             if !zero {

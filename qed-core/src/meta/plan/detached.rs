@@ -95,7 +95,7 @@ impl Meta {
         if plan.claimed.is_none() {
             return Ok(None);
         }
-        plan.map(offset, &slice, &mut Base::unasked(self.backing()))?;
+        plan.map(offset, &slice, &mut Base::unasked(self.below()))?;
         plan.slice = Some(slice);
         let copies = |fill: Option<Fill>| fill.is_some_and(|fill| fill.from_backing);
         let ready = !plan.segments.iter().any(|part| copies(part.head) || copies(part.tail));

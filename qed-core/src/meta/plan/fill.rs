@@ -72,6 +72,8 @@ impl Meta {
             slice: None,
             _claimed: None,
         };
+        // Until the plan is made: a table may be dropped that lies beyond the end.
+        let _request = self.grace.enter();
         if !self.wants_any(first, clusters, wanted)? {
             return Ok(plan);
         }
@@ -81,10 +83,12 @@ impl Meta {
         plan._claimed = Some(self.claims.take(range.clone().map(Claim::Cluster)));
         let mut copies = Vec::new();
         for cluster in range.map(GuestCluster) {
-            if self.entry(&slice, cluster)? != L2Entry::Unallocated {
+            let start = self.geometry.guest_offset(cluster).get();
+            // A disk that shrinks says so first, and frees what its old end had under claims.
+            let is_beyond = start >= self.image_size();
+            if is_beyond || self.entry(&slice, cluster)? != L2Entry::Unallocated {
                 continue;
             }
-            let start = self.geometry.guest_offset(cluster).get();
             match wanted(start, start + self.geometry.cluster_size())? {
                 Wanted::Leave => {}
                 Wanted::Copy => copies.push(cluster),

@@ -8,6 +8,7 @@ pub(crate) mod early;
 pub(crate) mod few;
 pub(crate) mod fill;
 pub(crate) mod grace;
+pub(crate) mod l1;
 pub(crate) mod lookup;
 pub(crate) mod mover;
 pub(crate) mod moving;

@@ -48,6 +48,11 @@ impl Mover<'_> {
         self.meta.space.allocate_table(&self.meta.clock)
     }
 
+    /// Takes back clusters that were taken and are not wanted.
+    pub(crate) fn give_back(&self, run: Run) {
+        self.meta.space.give_back(run.start, run.count, false);
+    }
+
     /// Makes the moves so far stable, so that the places they left can be freed.
     ///
     /// # Errors

@@ -22,8 +22,13 @@ use crate::meta::{Meta, Trust};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::sync::thread;
 
-/// How long a mover waits before it looks again.
+/// How long who waits for others does so before it looks again.
 const PAUSE: Duration = Duration::from_micros(200);
+
+/// Waits a little for what others hold up.
+pub(crate) fn pause() {
+    thread::sleep(PAUSE);
+}
 
 /// The guest clusters that are being moved.
 #[derive(Debug, Default)]
@@ -108,6 +113,6 @@ impl<'a> Mover<'a> {
 
     /// Waits a little for what requests in flight hold up.
     pub(crate) fn pause(&self) {
-        thread::sleep(PAUSE);
+        pause();
     }
 }

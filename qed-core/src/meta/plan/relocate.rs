@@ -113,6 +113,7 @@ impl MovePlan<'_> {
     /// Finds where each cluster is now; what is not mapped any more drops out.
     fn find_places(&mut self) -> Result<()> {
         let meta = self.mover.meta;
+        let _request = meta.grace.enter();
         let size = meta.geometry.cluster_size();
         let mut at = 0;
         while let Some(moved) = self.moves.get(at).copied() {

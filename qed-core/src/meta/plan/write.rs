@@ -110,7 +110,7 @@ impl Meta {
         let slice = self.slice_to_change(first)?;
         let clusters = (first.get()..=last.get()).map(Claim::Cluster);
         plan.claimed = Some(self.claims.take(clusters));
-        plan.map(offset, &slice, &mut Base::new(self.backing()))?;
+        plan.map(offset, &slice, &mut Base::new(self.below()))?;
         plan.slice = Some(slice);
         Ok(plan)
     }
@@ -224,10 +224,11 @@ impl WritePlan<'_> {
                     let wanted = geometry.clusters_for(end - start);
                     let (place, fresh) = self.next_new(wanted, slice, cluster)?;
                     let whole = length == size;
-                    let zeroes =
-                        entry == L2Entry::Zero || base.reads_zero(start, start + size, whole)?;
-                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size() };
                     let rules = meta.settings.rules;
+                    let all = if rules.breaks(Rule::HolesCoverClusters) { 1 } else { size };
+                    let zeroes =
+                        entry == L2Entry::Zero || base.reads_zero(start, start + all, whole)?;
+                    let fill = Filling { start, fresh, zeroes, image_size: meta.image_size() };
                     let head = fill.part(meta, start, at);
                     let head = head.filter(|_| !rules.breaks(Rule::FillBefore));
                     let tail = fill.part(meta, at + length, start + size);

@@ -70,7 +70,7 @@ impl Meta {
             let segments = Few::new();
             return Ok(ZeroPlan { clusters: 0, segments, _claimed: None, _request: request });
         }
-        let mut base = Base::new(self.backing());
+        let mut base = Base::new(self.below());
         if allocated != Allocated::Hide && self.slice(first)?.is_none() {
             let span = self.geometry.table_entries();
             let empty = count.min(span - self.geometry.l2_index(first));

@@ -2,14 +2,16 @@
 //! The guest reads the same before, after, and at every crash in between.
 
 use std::io::IoSliceMut;
+use std::ops::Range;
 use std::slice;
 
 use super::{Announce, Desk, length_of, separate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::HEADER_BYTES;
-use crate::meta::rules::Rules;
+use crate::meta::rules::{Rule, Rules};
 use crate::meta::scan::GoOn;
 use crate::meta::scan::pieces::Pieces;
+use crate::meta::space::freemap;
 use crate::meta::tables::header::{HeaderBlock, write_metadata};
 use crate::storage::Storage;
 
@@ -22,6 +24,8 @@ pub(crate) struct Rewrite {
     pub past_size: bool,
     /// The backing file's new name, perhaps only in a new place.
     pub name: Option<Vec<u8>>,
+    /// The rules that hold.
+    pub rules: Rules,
 }
 
 /// What entries an image has that not every program knows.
@@ -67,7 +71,7 @@ pub(crate) fn rewrite(
     go_on: &mut GoOn<'_>,
 ) -> Result<()> {
     let header = HeaderBlock::read(storage)?;
-    let (length, rules) = (length_of(storage)?, Rules::default());
+    let (length, rules) = (length_of(storage)?, what.rules);
     let mut desk = Desk { storage, header, length, rules, begun: false, announce, go_on };
     // The name first: nothing else may be written while it is a stray one.
     if let Some(name) = &what.name {
@@ -154,7 +158,7 @@ impl Desk<'_, '_> {
             let grown = self.storage.set_len(end);
             grown.map_err(|error| Error::io("extending the image file", error).at(end))?;
             self.length = end;
-            self.sync()?;
+            self.sync_unless(Rule::LengthIsData)?;
         }
         self.put_all(places)
     }
@@ -171,14 +175,12 @@ impl Desk<'_, '_> {
         let unit = self.storage.limits().atomic_unit;
         let start = place - place % unit;
         let end = (place + name.len() as u64).next_multiple_of(unit);
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(0)];
-        let reading = |error| Error::io("reading the header", error).at(start);
-        self.storage.read(&mut [IoSliceMut::new(&mut bytes)], start).map_err(reading)?;
+        let mut bytes = self.header_space(&(start..end))?;
         let within = usize::try_from(place - start).unwrap_or(0);
         bytes[within..within + name.len()].copy_from_slice(name);
         (self.announce)(slice::from_ref(&(start..end)))?;
         write_metadata(self.storage, &bytes, start)?;
-        self.sync()?;
+        self.sync_unless(Rule::SwitchAfterSync)?;
         self.header = HeaderBlock::read(self.storage)?;
         let size = u32::try_from(name.len()).unwrap_or(u32::MAX);
         let offset = u32::try_from(place).unwrap_or(u32::MAX);
@@ -191,7 +193,8 @@ impl Desk<'_, '_> {
     }
 
     /// Bytes of the header clusters that nobody uses: behind the header itself, the old name and
-    /// what stands there.
+    /// what stands there. A saved map of free space may go, its bit goes with the old name; and a
+    /// crash may have left the new name, or part of it, where it stands.
     fn place_for(&self, name: &[u8]) -> Result<u64> {
         let header = self.header.get();
         let length = name.len() as u64;
@@ -199,20 +202,30 @@ impl Desk<'_, '_> {
             .backing_name()
             .map_or(0..0, |old| u64::from(old.offset)..u64::from(old.offset) + u64::from(old.size));
         let behind = old.end.max(HEADER_BYTES as u64).next_multiple_of(8);
+        let mut map = freemap::area(&header).unwrap_or(0..0);
+        if !freemap::may_replace(&self.header_space(&map)?) {
+            map = 0..0;
+        }
         for place in [HEADER_BYTES as u64, 512, behind] {
             let end = place + length;
             let apart = end <= old.start || place >= old.end;
             if !apart || end > header.header_bytes() {
                 continue;
             }
-            let mut bytes = vec![0; name.len()];
-            let reading = |error| Error::io("reading the header", error).at(place);
-            self.storage.read(&mut [IoSliceMut::new(&mut bytes)], place).map_err(reading)?;
-            if bytes.iter().all(|byte| *byte == 0) {
+            let bytes = self.header_space(&(place..end))?;
+            let mut pairs = (place..).zip(bytes.iter().zip(name));
+            if pairs.all(|(at, (byte, new))| *byte == 0 || byte == new || map.contains(&at)) {
                 return Ok(place);
             }
         }
         let text = "the header clusters have no room for the backing name";
         Err(Error::new(ErrorKind::Unsupported, text))
+    }
+
+    fn header_space(&self, range: &Range<u64>) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
+        let reading = |error| Error::io("reading the header", error).at(range.start);
+        self.storage.read(&mut [IoSliceMut::new(&mut bytes)], range.start).map_err(reading)?;
+        Ok(bytes)
     }
 }

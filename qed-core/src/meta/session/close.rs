@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::format::AUTOCLEAR_FREE_MAP;
-use crate::meta::Meta;
 use crate::meta::rules::Rule;
+use crate::meta::{Meta, Trust};
 
 impl Meta {
     /// Ends the session. No request is running. What was written is stable when this succeeds.
@@ -28,7 +28,10 @@ impl Meta {
         self.space.punch_freed(&self.clock, &self.grace);
         let (end, free) = self.space.tail(&self.clock, &self.grace);
         let length = end * self.geometry.cluster_size();
-        let saved = self.space.is_scanned() && self.save_free_map(length, &free)?;
+        let complete = self.space.is_scanned();
+        // In a damaged image, what the session has freed may be named by another entry.
+        let known = complete || self.settings.trust != Trust::Damaged && !free.is_empty();
+        let saved = known && self.save_free_map(length, &free, complete)?;
         self.cut(length)?;
         if saved {
             self.header.update(&*self.storage, |header| {

@@ -185,16 +185,19 @@ impl Meta {
         let trusted = self.settings.trust != Trust::Untrusted;
         if vouched && trusted {
             let announced = std::mem::take(&mut gate.has_map);
-            if let Some(free) = if announced { self.read_free_map()? } else { None } {
-                return self.space.adopt(free);
-            }
-            // Nothing dangles; what is free in a large image is found out beside the requests. In a
-            // small one it is known at once, or short sessions that crash would each leave the
-            // space behind that they extended the file by.
+            let saved = if announced { self.read_free_map()? } else { None };
+            let saved = match saved {
+                Some(saved) if saved.complete => return self.space.adopt(saved.free),
+                saved => saved,
+            };
+            // Nothing dangles; what is free in a large image is found out beside the requests, and
+            // until then there is what the map could hold. In a small one it is known at once, or
+            // short sessions that crash would each leave the space behind that they extended the
+            // file by.
             let tables = self.l1.words(self.image_size())?.filter(|word| *word != 0).count() as u64;
             let bytes = tables.saturating_mul(self.geometry.table_bytes());
             if self.settings.background && bytes > self.settings.scan_limit {
-                return Ok(());
+                return saved.map_or(Ok(()), |saved| self.space.adopt_some(saved.free));
             }
         }
         let (unused, sound) = self.scan_and_repair()?;

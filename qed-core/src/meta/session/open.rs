@@ -23,22 +23,21 @@ use crate::storage::{Latch, Storage};
 use crate::sync::atomic::AtomicU64;
 
 impl Meta {
-    /// Opens the image in `storage` over `backing`: reads the header, and tables only where
-    /// NEED_CHECK asks for it. A writable open honours NEED_CHECK (F5) and
-    /// clears autoclear bits it does not know (F1); a read-only one changes nothing.
+    /// Opens the image in `storage`, whose header `block` is, over `backing`: reads tables only
+    /// where NEED_CHECK asks for it. A writable open honours NEED_CHECK (F5) and clears autoclear
+    /// bits it does not know (F1); a read-only one changes nothing.
     ///
     /// # Errors
-    /// A broken clause of the format, a failed read; at a writable open also damage behind
-    /// NEED_CHECK, a failed write or sync.
+    /// A failed read; at a writable open also damage behind NEED_CHECK, a failed write or sync.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
+        block: HeaderBlock,
         backing: Option<Arc<dyn Source>>,
         settings: MetaSettings,
     ) -> Result<Arc<Self>> {
         let latch = (!settings.rules.breaks(Rule::Latch))
             .then(|| Arc::new(Latch::new(Arc::clone(&storage))));
         let storage = latch.clone().map_or(storage, |latch| latch as Arc<dyn Storage>);
-        let block = HeaderBlock::read(&*storage)?;
         let header = block.get();
         let length = storage.len().map_err(|error| Error::io("asking the file's length", error))?;
         let geometry = header.geometry;

@@ -63,7 +63,8 @@ pub(crate) struct State {
     /// The frontier found at open, and whether all that is free below it is known.
     pub(crate) end_at_open: u64,
     pub(crate) scanned: bool,
-    /// Clusters below `end_at_open` that the session has freed while the scan was not complete.
+    /// Clusters below `end_at_open` that the session has freed, or a free map has given it, while
+    /// the scan was not complete.
     pub(crate) touched: RangeSet,
     /// Lengths set whose sync is not known yet.
     lengths: Vec<(u64, Stamp)>,
@@ -164,12 +165,19 @@ impl Space {
         self.allocate_at_end(wanted, clock)
     }
 
-    /// Exactly `count` neighbouring clusters, for a table.
+    /// The clusters of one table.
     ///
     /// # Errors
     /// As [`allocate`](Self::allocate).
     pub(crate) fn allocate_table(&self, clock: &Clock) -> Result<Run> {
-        let count = self.geometry.table_clusters();
+        self.allocate_exact(self.geometry.table_clusters(), clock)
+    }
+
+    /// Exactly `count` neighbouring clusters.
+    ///
+    /// # Errors
+    /// As [`allocate`](Self::allocate).
+    pub(crate) fn allocate_exact(&self, count: u64, clock: &Clock) -> Result<Run> {
         {
             let mut state = self.state.lock();
             let state = &mut *state;
@@ -186,6 +194,11 @@ impl Space {
     pub(crate) fn give_back(&self, start: FileCluster, count: u64, fresh: bool) {
         let kind = if fresh { Free::Fresh } else { Free::Reused };
         self.state.lock().add_free(kind, start.get(), count);
+    }
+
+    /// Takes back what was to be data and is not: its bytes and its space go.
+    pub(crate) fn give_up(&self, run: Run) {
+        self.state.lock().add_free(self.freed(), run.start.get(), run.count);
     }
 
     /// Whether the file's length is durable up to `end` bytes (C2).

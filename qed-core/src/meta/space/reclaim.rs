@@ -108,12 +108,26 @@ impl Space {
         }
     }
 
-    /// Adds what a scan or a free map has found to be unreferenced: holes are fresh, the rest is
-    /// punched first where that is possible. Call it after the session's first sync (C3).
+    /// Adds all that is unreferenced, as a scan or a free map has found it: holes are fresh, the
+    /// rest is punched first where that is possible. Call it after the session's first sync (C3).
     ///
     /// # Errors
     /// Asking the file for its holes failed.
     pub(crate) fn adopt(&self, unused: RangeSet) -> Result<()> {
+        self.take_over(&unused, true)
+    }
+
+    /// Adds some of what is unreferenced, as a free map has it that leaves clusters out. From here
+    /// on these are the session's own: a scan that comes later does not know which of them have
+    /// been handed out (C15).
+    ///
+    /// # Errors
+    /// As [`adopt`](Self::adopt).
+    pub(crate) fn adopt_some(&self, unused: RangeSet) -> Result<()> {
+        self.take_over(&unused, false)
+    }
+
+    fn take_over(&self, unused: &RangeSet, complete: bool) -> Result<()> {
         let mut holes = RangeSet::new();
         let mut stored = RangeSet::new();
         for (start, count) in unused.iter() {
@@ -126,9 +140,16 @@ impl Space {
             return Ok(());
         }
         // What the session has freed since it began is its own.
-        for (start, count) in std::mem::take(&mut state.touched).iter() {
+        let touched = std::mem::take(&mut state.touched);
+        for (start, count) in touched.iter() {
             holes.remove_range(start, count);
             stored.remove_range(start, count);
+        }
+        if !complete {
+            state.touched = touched;
+            let own = [&holes, &stored].into_iter().flat_map(RangeSet::iter);
+            let own = own.filter(|_| !self.rules.breaks(Rule::ScanLeavesOutTouched));
+            own.for_each(|(start, count)| state.touched.insert(start, count));
         }
         let fresh_holes = limits.zeroes_new_space;
         for (start, count) in holes.iter() {
@@ -140,7 +161,7 @@ impl Space {
             let kind = if wrongly_fresh { Free::Fresh } else { self.freed() };
             state.add_free(kind, start, count);
         }
-        state.scanned = true;
+        state.scanned = complete;
         Ok(())
     }
 

@@ -21,12 +21,13 @@
 //! 4. Where all eight are held a set grows by further lines, without a tag: they are found under
 //!    its lock only, and go when nobody holds them.
 
-use std::sync::{Arc, OnceLock};
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::tables::slice::{Level, SLICE_BYTES, Slice, View};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank};
+use crate::sync::{Apart, Condvar, Mutex, MutexGuard, OnceLock, Rank};
 
 /// Lines of a set that have a tag.
 const WAYS: usize = 8;
@@ -140,6 +141,28 @@ impl Cache {
             let loaded = lines.lines.iter().filter(|line| line.state == State::Loaded);
             loaded.for_each(|line| visit(&line.slice));
         }
+    }
+
+    /// Takes the slices of `numbers` out of memory, but for those that somebody holds or reads;
+    /// whether none is left.
+    pub(crate) fn forget(&self, numbers: &Range<u64>) -> bool {
+        let mut left = false;
+        for set in self.sets.iter().filter_map(OnceLock::get) {
+            let mut lines = set.lines.lock();
+            lines.drop_beyond(set.ways);
+            for at in 0..lines.lines.len() {
+                let line = &lines.lines[at];
+                if line.state == State::Free || !numbers.contains(&line.number) {
+                    continue;
+                }
+                if line.state == State::Loading || lines.is_held(at, set.ways) {
+                    left = true;
+                } else {
+                    set.free(&mut lines, at);
+                }
+            }
+        }
+        !left
     }
 
     fn set_of(&self, number: u64) -> usize {

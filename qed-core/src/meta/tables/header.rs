@@ -43,6 +43,27 @@ impl HeaderBlock {
         Ok(Self { block: Mutex::new(Rank::Header, Block { header, bytes }) })
     }
 
+    /// Fills `buffer` with what stands at `offset` of `storage`: from memory where it lies in the
+    /// block.
+    ///
+    /// # Errors
+    /// A failed read.
+    pub(crate) fn read_at(
+        &self,
+        storage: &dyn Storage,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Result<()> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(buffer.len());
+        if let Some(bytes) = self.block.lock().bytes.get(start..end) {
+            buffer.copy_from_slice(bytes);
+            return Ok(());
+        }
+        let read = storage.read(&mut [IoSliceMut::new(buffer)], offset);
+        read.map_err(|error| Error::io("reading the header", error).at(offset))
+    }
+
     /// The header as it is now.
     pub(crate) fn get(&self) -> Header {
         self.block.lock().header.clone()

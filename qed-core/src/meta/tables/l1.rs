@@ -7,7 +7,7 @@
 //! that nothing is written to a table in the belief that it is data (F3.5).
 
 use std::io::IoSliceMut;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::addr::FileOffset;
 use crate::error::{Corruption, Error, Result};
@@ -16,13 +16,15 @@ use crate::meta::space::ranges::RangeSet;
 use crate::meta::space::refs::Refs;
 use crate::meta::tables::slice::{Level, SLICE_BYTES, SLICE_ENTRIES, Slice};
 use crate::storage::Storage;
-use crate::sync::{Mutex, Rank, RwLock};
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{Mutex, OnceLock, Rank, RwLock};
 
 #[derive(Debug)]
 pub(crate) struct L1 {
     storage: Arc<dyn Storage>,
     slices: Box<[OnceLock<Arc<Slice>>]>,
-    offset: FileOffset,
+    /// Where the table stands, in bytes of the file.
+    offset: AtomicU64,
     geometry: Geometry,
     header_bytes: u64,
     /// Bytes of the file, as it was found, in which tables may lie.
@@ -41,7 +43,7 @@ impl L1 {
         Self {
             storage,
             slices: (0..most).map(|_| OnceLock::new()).collect(),
-            offset: header.l1_table_offset,
+            offset: AtomicU64::new(header.l1_table_offset.get()),
             geometry,
             header_bytes: header.header_bytes(),
             usable,
@@ -118,7 +120,7 @@ impl L1 {
         }
         let _reading = self.reading.lock();
         if place.get().is_none() {
-            let offset = FileOffset(self.offset.get() + number * SLICE_BYTES as u64);
+            let offset = FileOffset(self.offset.load(SeqCst) + number * SLICE_BYTES as u64);
             let bytes = read_slice(&*self.storage, offset)?;
             let slice = Slice::empty(Level::L1);
             slice.fill(number, offset, &bytes.0, |word| !self.take_table(word));
@@ -126,6 +128,22 @@ impl L1 {
             let _ = place.set(Arc::new(slice));
         }
         Ok(place.get())
+    }
+
+    /// The slices in memory, ascending.
+    pub(crate) fn loaded(&self) -> Vec<Arc<Slice>> {
+        self.slices.iter().filter_map(OnceLock::get).cloned().collect()
+    }
+
+    /// From here on the table stands at `offset`. The writes of its slices are held, and nobody
+    /// reads one.
+    pub(crate) fn move_to(&self, offset: FileOffset) {
+        self.offset.store(offset.get(), SeqCst);
+        for (slice, number) in self.slices.iter().zip(0..) {
+            if let Some(slice) = slice.get() {
+                slice.move_to(FileOffset(offset.get() + number * SLICE_BYTES as u64));
+            }
+        }
     }
 
     /// Notes that a table stands at `offset`.
@@ -168,7 +186,8 @@ impl L1 {
     }
 
     fn lies_in_header_or_l1(&self, offset: u64) -> bool {
-        let l1 = self.offset.get()..self.offset.get() + self.geometry.table_bytes();
+        let start = self.offset.load(SeqCst);
+        let l1 = start..start + self.geometry.table_bytes();
         offset < self.header_bytes || l1.contains(&offset)
     }
 

@@ -6,3 +6,4 @@ pub(crate) mod header;
 pub(crate) mod l1;
 pub(crate) mod slice;
 pub(crate) mod version;
+pub(crate) mod words;

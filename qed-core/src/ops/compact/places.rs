@@ -52,9 +52,43 @@ impl<'a> Places<'a> {
     /// Begins at the front.
     pub(super) fn start_over(&mut self) {
         self.mover.close_zone();
-        self.at = u64::from(self.mover.meta.header().header_clusters);
+        self.at = self.first();
         self.window = 0..0;
         self.blocked.clear();
+    }
+
+    /// The first cluster behind the header.
+    pub(super) fn first(&self) -> u64 {
+        u64::from(self.mover.meta.header().header_clusters)
+    }
+
+    /// Where the L1 table begins.
+    pub(super) fn l1(&self) -> u64 {
+        let meta = self.mover.meta;
+        meta.geometry.file_cluster(meta.header().l1_table_offset).get()
+    }
+
+    /// Moves the L1 table to `at`, which is free.
+    pub(super) fn move_l1(&mut self, at: u64) -> Result<bool> {
+        let count = self.mover.meta.geometry.table_clusters();
+        let Some(run) = self.mover.take(at, count) else { return Ok(false) };
+        self.mover.move_l1(run)?;
+        self.tables_moved += 1;
+        Ok(true)
+    }
+
+    /// Moves the L1 table behind the place that it is to have; whether there is room.
+    pub(super) fn move_l1_elsewhere(&mut self) -> Result<bool> {
+        let first = self.first();
+        let count = self.mover.meta.geometry.table_clusters();
+        let run = self.mover.elsewhere_for_table()?;
+        if run.start.get() < first + count {
+            self.mover.give_back(run);
+            return Ok(false);
+        }
+        self.mover.move_l1(run)?;
+        self.tables_moved += 1;
+        Ok(true)
     }
 
     /// How many clusters and tables have moved.
@@ -83,7 +117,7 @@ impl<'a> Places<'a> {
     /// one.
     pub(super) fn skip(&self, mut at: u64) -> u64 {
         let meta = self.mover.meta;
-        let l1 = meta.geometry.file_cluster(meta.header().l1_table_offset).get();
+        let l1 = self.l1();
         let l1 = l1..l1 + meta.geometry.table_clusters();
         loop {
             if l1.contains(&at) {
@@ -158,6 +192,7 @@ impl<'a> Places<'a> {
         let Some(run) = self.mover.take(at, count) else { return Ok(false) };
         let moved = self.mover.move_table(index, run)?;
         self.tables_moved += u64::from(moved);
+        self.stint.note_moved();
         Ok(moved)
     }
 
@@ -175,6 +210,7 @@ impl<'a> Places<'a> {
         let plan = self.mover.plan(taken)?;
         missing += plan.skipped;
         self.clusters_moved += self.image.carry_out(plan)?;
+        self.stint.note_moved();
         Ok(missing)
     }
 

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::create::{CreateOptions, Preallocation, create_filled, geometry_of};
+use super::super::create::{CreateOptions, create_filled, geometry_of};
 use super::super::work::{Job, Progress};
 use super::feed::{DiskFeed, Feed, StreamFeed};
 use super::{ConvertOptions, fill};
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::format::AUTOCLEAR_FREE_MAP;
 use crate::image::{CacheMode, ImageSettings, read_header};
 use crate::source::{Extent, ExtentKind, Format, Source, Target};
-use crate::storage::{FileMode, FileStorage, Storage, WriteFlags};
+use crate::storage::{FileMode, FileStorage, Preallocation, Storage, WriteFlags};
 use crate::sync::{Mutex, Rank};
 
 /// What filling a new file takes beside the file.

@@ -5,14 +5,14 @@
 
 use std::io::IoSlice;
 
-use super::preallocate::{self, Preallocation};
+use super::preallocate;
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 use crate::format::{
     AUTOCLEAR_TABLES_VOUCHED, FEATURE_BACKING_FILE, FEATURE_RAW_BACKING, Geometry, HEADER_BYTES,
     Header, MAX_BACKING_NAME,
 };
-use crate::storage::{Storage, WriteFlags, write_zeroes};
+use crate::storage::{Preallocation, Storage, WriteFlags, write_zeroes};
 
 /// What a fresh image is to be; every value of this type is legal.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,33 +4,11 @@
 //! single level: no table is ever made. Then, where that is asked for, the guest's clusters in
 //! their order. All of it is written before the header makes an image of the file.
 
-use std::io::{ErrorKind as IoErrorKind, IoSlice};
-
 use crate::addr::FileOffset;
 use crate::error::{Error, Result};
 use crate::format::{Header, L1Entry, L2Entry, MAX_FILE_OFFSET};
-use crate::storage::{Storage, WriteFlags, write_zeroes};
-
-/// What space a new disk has from the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Preallocation {
-    /// None.
-    #[default]
-    Off,
-    /// All tables, and no data.
-    Metadata,
-    /// All clusters: the file system has set their space aside.
-    Falloc,
-    /// All clusters, written as zeroes.
-    Full,
-}
-
-impl Preallocation {
-    /// Whether the guest's data has its space.
-    pub(super) fn has_data(self) -> bool {
-        matches!(self, Self::Falloc | Self::Full)
-    }
-}
+use crate::meta::write_words;
+use crate::storage::{Preallocation, Storage, set_aside};
 
 /// Where tables and data stand in an image of `header` that has them from the start.
 struct Plan {
@@ -87,50 +65,3 @@ pub(super) fn fill(storage: &dyn Storage, header: &Header, kind: Preallocation) 
     })?;
     set_aside(storage, plan.data, plan.end - plan.data, kind)
 }
-
-/// Gives `length` bytes at `offset`, which read as zeroes, their space.
-///
-/// # Errors
-/// What the storage reports.
-pub(super) fn set_aside(
-    storage: &dyn Storage,
-    offset: u64,
-    length: u64,
-    kind: Preallocation,
-) -> Result<()> {
-    let failed = |error| Error::io("preallocating", error).at(offset);
-    if kind == Preallocation::Falloc {
-        match storage.allocate(offset, length) {
-            Err(error) if error.kind() == IoErrorKind::Unsupported => {}
-            result => return result.map_err(failed),
-        }
-    }
-    write_zeroes(storage, offset, length, WriteFlags::default()).map_err(failed)
-}
-
-/// Writes `count` words of a table from `offset` on, padded with zeroes to a whole block.
-fn write_words(
-    storage: &dyn Storage,
-    offset: u64,
-    count: u64,
-    word: impl Fn(u64) -> u64,
-) -> Result<()> {
-    let flags = WriteFlags { metadata: true, fua: false };
-    let mut first = 0;
-    while first < count {
-        let next = count.min(first + WORDS_AT_ONCE);
-        let mut bytes: Vec<u8> =
-            (first..next).flat_map(|index| word(index).to_le_bytes()).collect();
-        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
-        let at = offset + 8 * first;
-        let written = storage.write(&[IoSlice::new(&bytes)], at, flags);
-        written.map_err(|error| Error::io("writing a table", error).at(at))?;
-        first = next;
-    }
-    Ok(())
-}
-
-/// 1 MiB of a table.
-const WORDS_AT_ONCE: u64 = 1 << 17;
-/// No table is smaller, and none cut differently.
-const BLOCK: usize = 4096;

@@ -16,6 +16,7 @@ use crate::chain::{OpenOptions, Purpose, directory_of, file_mode, lock_and_wrap}
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Header;
 use crate::image::{BackingInfo, read_backing_info, read_header};
+use crate::meta::Rules;
 use crate::meta::repair::normalise::{Census, Rewrite, census, rewrite};
 use crate::ops::check::{CheckOptions, Repair, check_storage, check_storage_with};
 use crate::ops::work::{Progress, cancelled};
@@ -105,8 +106,33 @@ fn lint_open(
     let purpose = if fix { Purpose::Write } else { Purpose::Look };
     let mode = file_mode(options.image.cache, fix);
     let storage = lock_and_wrap(file, mode, purpose, options.lock)?;
+    look_and_mend(&storage, reader, fix, options.image.rules, names_itself, progress)
+}
+
+/// Looks at the image in `storage`, as [`lint`] does; a fix goes by `rules`.
+///
+/// # Errors
+/// As there.
+pub fn lint_storage(
+    storage: &Arc<dyn Storage>,
+    reader: Reader,
+    fix: bool,
+    rules: Rules,
+    progress: &mut Progress<'_>,
+) -> Result<LintReport> {
+    look_and_mend(storage, reader, fix, rules, &|_| false, progress)
+}
+
+fn look_and_mend(
+    storage: &Arc<dyn Storage>,
+    reader: Reader,
+    fix: bool,
+    rules: Rules,
+    names_itself: &dyn Fn(&BackingInfo) -> bool,
+    progress: &mut Progress<'_>,
+) -> Result<LintReport> {
     let look = |progress: &mut Progress<'_>| {
-        let mut facts = Facts::of(&*storage, progress)?;
+        let mut facts = Facts::of(&**storage, progress)?;
         facts.names_itself = facts.backing.as_ref().is_some_and(names_itself);
         Ok::<_, Error>(readers::judge(reader, &facts))
     };
@@ -114,7 +140,7 @@ fn lint_open(
     if !fix || found.iter().all(|finding| !finding.fixable) {
         return Ok(LintReport { reader, findings: found, fixed: Vec::new() });
     }
-    mend(&storage, reader, &found, progress)?;
+    mend(storage, reader, &found, rules, progress)?;
     let left = look(progress)?;
     let mended = |finding: &LintFinding| !left.iter().any(|other| other.rule == finding.rule);
     let fixed = found.into_iter().filter(mended).collect();
@@ -153,6 +179,7 @@ fn mend(
     storage: &Arc<dyn Storage>,
     reader: Reader,
     found: &[LintFinding],
+    rules: Rules,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
     let has = |rule| found.iter().any(|finding| finding.rule == rule && finding.fixable);
@@ -163,11 +190,11 @@ fn mend(
     };
     let nothing = &mut |_: &[std::ops::Range<u64>]| Ok(());
     if name.is_some() {
-        let what = Rewrite { name, ..Rewrite::default() };
+        let what = Rewrite { name, rules, ..Rewrite::default() };
         rewrite(&**storage, &what, nothing, &mut go_on(progress))?;
     }
     if has(LintRule::Damage) || has(LintRule::NeedCheck) {
-        let how = CheckOptions { repair: Some(Repair::All), ..CheckOptions::default() };
+        let how = CheckOptions { repair: Some(Repair::All), rules, ..CheckOptions::default() };
         check_storage_with(Arc::clone(storage), &how, progress)?;
     }
     // What a repair made readable may hold more of these.
@@ -178,6 +205,7 @@ fn mend(
         zero_clusters: has(LintRule::ZeroClusters),
         past_size: has(LintRule::EntriesPastSize),
         name: None,
+        rules,
     };
     if what.zero_clusters || what.past_size {
         rewrite(&**storage, &what, nothing, &mut go_on(progress))?;

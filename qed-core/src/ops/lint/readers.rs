@@ -98,7 +98,8 @@ rules! {
     ProtocolName "protocol-name" Harms,
     /// The backing file is the image itself.
     NamesItself "names-itself" Harms,
-    /// The backing file is raw by declaration.
+    /// The backing file is raw by declaration. No fix takes that back, whatever the file holds: one
+    /// that looks like an image is read as its raw bytes, and has to be.
     NoProbe "no-probe" Refuses,
     /// Compatible features that it drops.
     CompatFeatures "compat-features" Note,
@@ -220,8 +221,9 @@ fn judge_for_virtualbox(facts: &Facts, found: &mut Findings) {
         found.fixable(LintRule::ZeroClusters, text);
     }
     if header.backing_is_raw() {
-        let text = "NO_PROBE is set, and has to be: convert the raw backing file to QED, or the \
-                    image to one without a backing file";
+        let text = "the backing file is raw by declaration (NO_PROBE), and has to be: without it \
+                    the file would be probed, and be what a guest has made its first bytes say; \
+                    convert the backing file to QED, or the image to one without a backing file";
         found.add(LintRule::NoProbe, text);
     }
     if header.compat_features != 0 {

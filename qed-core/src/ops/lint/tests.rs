@@ -140,8 +140,27 @@ fn a_name_is_moved_and_told_apart_from_protocols() {
     assert_eq!(rules(&report.fixed), ["protocol-name"], "{report:?}");
     let storage = MemoryStorage::from_bytes(&fs::read(protocol.path()).unwrap());
     assert_eq!(read_backing_info(&storage).unwrap().unwrap().name, b"./nbd:localhost");
-    let report = look(&protocol, Reader::VirtualBox, true);
+}
+
+#[test]
+fn a_declared_raw_backing_file_stays_declared() {
+    // Goal: no fix lets a guest's bytes decide what the backing file is. Method: the backing file
+    // holds an image, and all the same is raw to the guest above; the finding says why.
+    let folder = tempfile::tempdir().unwrap();
+    let (base, top) = (image(|_| ()), backed(b"base", 64, FEATURE_RAW_BACKING));
+    fs::copy(base.path(), folder.path().join("base")).unwrap();
+    let path = folder.path().join("top");
+    fs::copy(top.path(), &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    let options = OpenOptions::default();
+    let report =
+        lint(&path, Reader::VirtualBox, true, &options, &mut |_, _| ControlFlow::Continue(()));
+    let report = report.unwrap();
     assert_eq!((rules(&report.findings), report.fixed.len()), (vec!["no-probe"], 0));
+    let finding = &report.findings[0];
+    assert!(!finding.fixable && finding.text.contains("would be probed"), "{finding}");
+    assert!(fs::read(&path).unwrap() == before, "nothing was rewritten");
+    assert!(look(&top, Reader::Qemu, false).is_clean());
 }
 
 #[test]

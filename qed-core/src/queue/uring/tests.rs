@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // clippy knows tests by their attribute, not their helpers
 
+use std::os::unix::fs::FileExt;
+
 use super::*;
 use crate::chain::OpenOptions;
 use crate::image::CacheMode;
@@ -13,6 +15,30 @@ use crate::storage::AlignedBuffer;
 use std::time::Duration;
 
 const CLUSTER: u64 = 4096;
+
+/// An overlay whose first cluster is its own, over a raw file with data in clusters 10 to 20 and
+/// behind half of cluster 30, and holes around it.
+fn overlay(folder: &tempfile::TempDir, cache: CacheMode) -> Arc<Disk> {
+    let base = folder.path().join("base");
+    let file = std::fs::File::create(&base).unwrap();
+    file.set_len(64 * CLUSTER).unwrap();
+    file.write_all_at(&[7; 10 * 4096], 10 * CLUSTER).unwrap();
+    file.write_all_at(&[7; 4096], 30 * CLUSTER).unwrap();
+    let path = folder.path().join("overlay");
+    let spec = CreateOptions {
+        size: Some(4 << 20),
+        cluster_size: Some(2 * CLUSTER),
+        backing: Some(base),
+        backing_format: Some(Format::Raw),
+        ..CreateOptions::default()
+    };
+    create(&path, &spec).unwrap();
+    let mut options = OpenOptions::default();
+    options.image.cache = cache;
+    let disk = Disk::open(&path, &options).unwrap();
+    disk.pwrite(&[1; 4096], 0, Flags::NONE).unwrap();
+    Arc::new(disk)
+}
 
 /// An image whose first table is there and whose first 64 clusters are mapped.
 fn disk(folder: &tempfile::TempDir, format: Format, cache: CacheMode) -> Arc<Disk> {
@@ -87,6 +113,36 @@ fn what_needs_no_waiting_goes_to_the_ring() {
             assert_eq!(in_ring, if format == Format::Raw { 8 } else { 0 });
             assert!(zeroes.iter().all(|done| done.buffers.parts()[0].iter().all(|b| *b == 0)));
             assert_eq!(engine.shared.pool.threads(), 0, "no thread was needed");
+        }
+    }
+}
+
+#[test]
+fn writes_over_holes_of_the_backing_file_go_to_the_ring_once_they_are_known() {
+    let write =
+        |at: u64| request(Operation::Write { offset: at * CLUSTER }, Flags::NONE, aligned(4096));
+    for cache in [CacheMode::Writeback, CacheMode::None] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = overlay(&folder, cache);
+        let Some(mut engine) = engine(&disk) else { return };
+        // The first write has learnt of the hole before the data.
+        assert_eq!(run(&mut engine, vec![write(2), write(5), write(8)]).0, 3);
+        assert_eq!(run(&mut engine, vec![write(10)]).0, 0, "a copy");
+        assert_eq!(run(&mut engine, vec![write(13)]).0, 0, "a copy, of a run that is known");
+        assert_eq!(run(&mut engine, vec![write(22)]).0, 0, "the hole behind is to be found");
+        assert_eq!(run(&mut engine, vec![write(24), write(28)]).0, 2);
+        assert_eq!(run(&mut engine, vec![write(31)]).0, 0, "half of the cluster is data");
+        assert_eq!(run(&mut engine, vec![write(100)]).0, 1, "behind the backing file's end");
+        let mut content = vec![1; 64 * 4096];
+        disk.pread(&mut content, 0).unwrap();
+        let written = [0, 2, 5, 8, 10, 13, 22, 24, 28, 31];
+        for (at, block) in content.chunks_exact(4096).enumerate() {
+            let expected = match at {
+                0 => 1,
+                10..20 | 30 if !written.contains(&at) => 7,
+                _ => 0,
+            };
+            assert!(block.iter().all(|byte| *byte == expected), "block {at}");
         }
     }
 }

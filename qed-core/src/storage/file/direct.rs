@@ -10,37 +10,29 @@ use super::FileStorage;
 use super::align::Alignment;
 use super::gate::Gate;
 use super::transfer::{Gather, read_all, scatter, write_all};
-use crate::storage::aligned::AlignedBuffer;
 use crate::storage::span::{to_usize, total_mut};
-use crate::storage::{Storage, sys};
-use crate::sync::{Mutex, Rank};
+use crate::storage::{Spare, Storage, sys};
+use crate::sync::OnceLock;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
 
 /// What direct I/O needs beside the file.
 #[derive(Debug)]
 pub(super) struct Direct {
     pub(super) alignment: Alignment,
     pub(super) gate: Gate,
-    /// Bounce buffers that wait for use.
-    pool: Mutex<Vec<AlignedBuffer>>,
+    /// Bounce buffers.
+    spare: Spare,
     /// The same file through the page cache, opened when first needed.
     cached: OnceLock<File>,
 }
 
-/// A bounce buffer, returned to its pool when dropped.
-struct Bounce<'a> {
-    pool: &'a Mutex<Vec<AlignedBuffer>>,
-    memory: Option<AlignedBuffer>,
-}
-
 impl Direct {
     pub(super) fn new(alignment: Alignment) -> Self {
-        let pool = Mutex::new(Rank::Storage, Vec::new());
-        Self { alignment, gate: Gate::new(), pool, cached: OnceLock::new() }
+        let spare = Spare::new(to_usize(alignment.memory), SPARE);
+        Self { alignment, gate: Gate::new(), spare, cached: OnceLock::new() }
     }
 
     /// Whether a range is made of whole blocks.
@@ -58,18 +50,6 @@ impl Direct {
         address.is_multiple_of(self.alignment.memory) && length.is_multiple_of(self.alignment.unit)
     }
 
-    /// A buffer of at least `length` bytes, at most [`PIECE`].
-    fn bounce(&self, length: u64) -> Bounce<'_> {
-        let length = to_usize(length);
-        let mut pool = self.pool.lock();
-        let fitting = pool.iter().position(|memory| memory.len() >= length);
-        let memory = fitting.map(|index| pool.swap_remove(index)).unwrap_or_else(|| {
-            let alignment = to_usize(self.alignment.memory).max(AlignedBuffer::ALIGNMENT);
-            AlignedBuffer::with_alignment(length.next_power_of_two(), alignment)
-        });
-        Bounce { pool: &self.pool, memory: Some(memory) }
-    }
-
     /// The file through the page cache.
     fn cached(&self, file: &File) -> io::Result<&File> {
         if self.cached.get().is_none() {
@@ -85,22 +65,6 @@ impl Direct {
             let _ = self.cached.set(opened);
         }
         self.cached.get().ok_or_else(|| io::ErrorKind::Other.into())
-    }
-}
-
-impl Bounce<'_> {
-    fn get(&mut self, length: u64) -> &mut [u8] {
-        let memory = self.memory.as_deref_mut().unwrap_or_default();
-        &mut memory[..to_usize(length)]
-    }
-}
-
-impl Drop for Bounce<'_> {
-    fn drop(&mut self) {
-        let mut pool = self.pool.lock();
-        if pool.len() < POOLED {
-            pool.extend(self.memory.take());
-        }
     }
 }
 
@@ -123,9 +87,8 @@ impl FileStorage {
             let start = at - at % unit;
             let stop = end.min(start + PIECE);
             let blocks = (stop - start).next_multiple_of(unit);
-            let mut bounce = direct.bounce(blocks);
-            let memory = bounce.get(blocks);
-            read_all(&self.file, &mut [IoSliceMut::new(memory)], start, unit)?;
+            let mut memory = direct.spare.take(blocks);
+            read_all(&self.file, &mut [IoSliceMut::new(&mut memory)], start, unit)?;
             let wanted = &memory[to_usize(at - start)..to_usize(stop - start)];
             scatter(buffers, at - offset, wanted);
             at = stop;
@@ -190,11 +153,10 @@ impl FileStorage {
         length: u64,
         stable: bool,
     ) -> io::Result<()> {
-        let mut bounce = direct.bounce(length);
-        let memory = bounce.get(length);
-        from.take(memory);
+        let mut memory = direct.spare.take(length);
+        from.take(&mut memory);
         let _inside = direct.gate.share(offset, offset + length);
-        self.put(&[IoSlice::new(memory)], offset, stable)
+        self.put(&[IoSlice::new(&memory)], offset, stable)
     }
 
     /// Writes a part of one block.
@@ -208,17 +170,16 @@ impl FileStorage {
         let unit = direct.alignment.unit;
         let block = offset - offset % unit;
         let start = to_usize(offset - block);
-        let mut bounce = direct.bounce(unit);
-        let memory = bounce.get(unit);
+        let mut memory = direct.spare.take(unit);
         let _inside = direct.gate.alone(block);
         if block + unit > self.len()? {
             let part = &mut memory[..to_usize(length)];
             from.take(part);
             return write_cached(direct.cached(&self.file)?, part, offset);
         }
-        read_all(&self.file, &mut [IoSliceMut::new(memory)], block, unit)?;
+        read_all(&self.file, &mut [IoSliceMut::new(&mut memory)], block, unit)?;
         from.take(&mut memory[start..start + to_usize(length)]);
-        write_all(&self.file, &[IoSlice::new(memory)], block, unit, false)
+        write_all(&self.file, &[IoSlice::new(&memory)], block, unit, false)
     }
 }
 
@@ -231,5 +192,5 @@ fn write_cached(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
 
 /// Bytes bounced at once.
 pub(super) const PIECE: u64 = 1 << 20;
-/// Bounce buffers kept for the next request.
-const POOLED: usize = 4;
+/// Bytes of bounce buffers kept for the next request.
+const SPARE: usize = 4 << 20;

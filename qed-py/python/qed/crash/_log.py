@@ -58,7 +58,7 @@ class Log:
         of a log in libqed's form. `options` say how the image is opened after a crash, `format`
         what it is: "qed" unless it is given.
         """
-        known = (os.fsdecode(backing), backing_format, 0) if backing is not None else None
+        known = (os.fsdecode(backing), backing_format) if backing is not None else None
         facts = {
             "format": options.get("format", "qed"),
             "lenient": lenient,

@@ -39,10 +39,12 @@ class Workload:
     """A QED image on some disk, and what is done to it, as one line.
 
     `cluster=4096 table=1 size=4194304 unit=512 punch=1 | write 0+4096; flush; zero 0+512`. Of the
-    image's facts only what differs from these need be given. Steps are `write`, `zero` and
-    `discard` with `offset+length` (`fua`, `unmap`, `fill=aa`), `flush`, `reopen`, `kill`,
-    `try CALL`, `fail [sync nth=2]`, `shorten 512 [write]`, `queued {CALL, CALL}` (in flight
-    together) and `during [write after] {CALL, CALL} CALL`.
+    image's facts only what differs from these need be given; `backing=32768` puts a file below it,
+    `lower=49152` another one below that, and `copy_on_read=1` keeps what is read of them. Steps are
+    `write`, `zero`, `discard` and `read` with `offset+length` (`fua`, `unmap`, `fill=aa`), `flush`,
+    `resize 8192`, `compact 4096` (bytes at once), `stream`, `stream to lower`, `reopen`, `kill`,
+    `repair`, `try STEP`, `fail [sync nth=2]`, `shorten 512 [write]`, `queued {CALL, CALL}` (in
+    flight together) and `during [write after] {CALL, CALL} STEP`.
     """
 
     __slots__ = ("_native",)
@@ -56,7 +58,14 @@ class Workload:
         seed: int,
         *,
         shape: Literal[
-            "plain", "during-flush", "during-write", "faults", "resizing", "queued"
+            "plain",
+            "during-flush",
+            "during-write",
+            "faults",
+            "resizing",
+            "queued",
+            "compacting",
+            "streaming",
         ] = "plain",
     ) -> Self:
         """Return a random workload; the same seed and shape make the same one."""

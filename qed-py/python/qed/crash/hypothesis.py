@@ -70,7 +70,7 @@ def workloads(
     if draw(st.booleans()) if backing is None else backing:
         words.append(f"backing={draw(st.sampled_from([4, 9])) * cluster + 5 * _SECTOR}")
     near = min(size, 8 * cluster)
-    others = ["reopen", "kill"] if kills else ["reopen"]
+    others = ["reopen", f"compact {cluster}", "stream", *(["kill"] if kills else [])]
     step = st.one_of(calls(near), calls(near), calls(size), st.sampled_from(others))
     chosen = draw(st.lists(step, min_size=1, max_size=steps))
     return Workload(f"{' '.join(words)} | {'; '.join(chosen)}")

@@ -38,13 +38,9 @@ def aio_read(session: "Session", request: Request) -> None:
     not_quiet = not is_quiet(session, letters)
     try:
         disk.check_range(offset, count)
-        if not disk.source.copy_on_read:
-            queue = session.queue(disk)
-            queue.pread(count, offset, lambda done: finish(done.data, done.error))
-            session.submit()
-            return
-        # Copying on read is two steps that no write may come between.
-        session.say(finish(disk.read(offset, count), None))
+        queue = session.queue(disk)
+        queue.pread(count, offset, lambda done: finish(done.data, done.error))
+        session.submit()
     except OSError as error:
         session.say_later(finish(None, error))
 

@@ -112,21 +112,13 @@ class Disk:
         self.size = image.size
         self.read_only = source.read_only
         self.quiesced = False
-        self.unwatched = not (guessed or source.copy_on_read)
-        """Whether requests go to the image as they are."""
-        self._guessed = guessed
+        self.guessed = guessed
+        """Whether the format is a guess, so that no write may give the disk a mark."""
 
     def check_range(self, offset: int, length: int) -> None:
         """Insist that a request lies within the disk."""
         if offset + length > self.size:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read; copy what a backing file gave where that is wanted."""
-        data = self.image.pread(length, offset)
-        if self.source.copy_on_read and length:
-            self._copy(offset, length)
-        return data
 
     def write(self, buffers: list[bytes], offset: int, *, fua: bool = False) -> None:
         """Write buffers one behind the other."""
@@ -138,7 +130,7 @@ class Disk:
 
     def check_mark(self, buffers: list[bytes], offset: int) -> None:
         """Insist that a write gives a guessed disk no mark."""
-        if self._guessed and offset < _SECTOR:
+        if self.guessed and offset < _SECTOR:
             self._refuse_mark(b"".join(buffers), offset)
 
     def _refuse_mark(self, data: bytes, offset: int) -> None:
@@ -152,15 +144,6 @@ class Disk:
                 raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         finally:
             os.close(descriptor)
-
-    def _copy(self, offset: int, length: int) -> None:
-        cluster = self.image.info().cluster_size or _SECTOR
-        start = offset // cluster * cluster
-        end = min(-(-(offset + length) // cluster) * cluster, self.size)
-        for extent in list(self.image.extents(start, end - start)):
-            if extent.kind == "unallocated":
-                data = self.image.pread(extent.length, extent.offset)
-                self.image.pwrite(data, extent.offset)
 
     def close(self) -> None:
         """Flush and close."""
@@ -199,6 +182,9 @@ def _open(program: Program, source: Source, mode: str | None = None) -> qed.Imag
     if source.force_share:
         options["lock"] = False
     options["backing_policy"] = program.backing_policy(source.policy)
+    # A raw disk has no backing file to copy from.
+    if source.copy_on_read and source.format != "raw" and mode is None:
+        options["copy_on_read"] = True
     wanted = mode or ("r" if source.read_only else "r+")
     assert source.format is not None
     return qed.open(source.path, wanted, format=source.format, **options)
@@ -220,7 +206,10 @@ def _snapshot(program: Program, source: Source) -> qed.Image:
             backing_format=source.format or "qed",
             overwrite=True,
         )
-        return qed.open(file.fileno(), "r+", backing_chain=chain, cache="unsafe")
+        copies = source.copy_on_read
+        return qed.open(
+            file.fileno(), "r+", backing_chain=chain, cache="unsafe", copy_on_read=copies
+        )
 
 
 def _find_format(program: Program, source: Source) -> tuple[Format, bool]:

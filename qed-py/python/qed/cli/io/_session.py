@@ -95,7 +95,7 @@ class Session:
     def open(self, source: Source) -> None:
         """Open a disk."""
         self.disk = open_disk(self.program, source)
-        if not self.disk.unwatched and not source.copy_on_read:
+        if self.disk.guessed:
             self.complain(*guess_remarks(source.path))
 
     def close(self) -> None:

@@ -102,7 +102,7 @@ def _read(
         if "b" in letters:
             raise UNSUPPORTED
         disk.check_range(offset, count)
-        data = disk.image.pread(count, offset) if disk.unwatched else disk.read(offset, count)
+        data = disk.image.pread(count, offset)
     except OSError as error:
         raise session.failed(label, error) from error
     elapsed = perf_counter() - began
@@ -146,7 +146,7 @@ def _write(
         disk.check_range(offset, count)
         buffers = [filled(request, n) for n in lengths] if buffer is None else [buffer]
         began = perf_counter()
-        if len(buffers) == 1 and disk.unwatched:
+        if len(buffers) == 1 and not disk.guessed:
             disk.image.pwrite(buffers[0], offset, fua="f" in letters)
         else:
             disk.write(buffers, offset, fua="f" in letters)
