@@ -18,6 +18,11 @@ from support.both import Side
 SEEDS = range(int(os.environ.get("QED_CHAINS", "5")))
 
 
+def _lies_over_more(twins: Twins, place: int) -> bool:
+    """Return whether a layer's backing file would show something behind the layer's end."""
+    return place > 0 and twins.layers[place - 1].size > twins.layers[place].size
+
+
 def _padded(content: bytes, size: int) -> bytes:
     return content[:size].ljust(size, b"\0")
 
@@ -39,6 +44,15 @@ def test_a_commit_gives_the_base_what_the_image_reads_as(tmp_path: Path, seed: i
         assert (refused.status, refused.out) == (1, "")
         assert "qcow2" in refused.err
         assert twins.agree(top, base) == [before, below]
+        return
+    if base.format == "qed" and base.size < top.size and _lies_over_more(twins, place):
+        # QEMU's driver cannot make the base longer there, and then changes nothing.
+        theirs, ours = twins.both.run("qemu-img", "commit", *words, "-f", "qed", top.name)
+        assert (theirs.status, theirs.out) == (1, "")
+        assert (ours.status, ours.out, ours.err) == (0, "Image committed.\n", "")
+        assert twins.read(twins.both.qemu, base) == below
+        assert twins.read(twins.both.qed, base) == before
+        twins.insist_sound(base)
         return
     assert twins.do("commit", *words, "-f", "qed", top.name).out == "Image committed.\n"
     content = twins.agree(base, *twins.layers[:place])
@@ -111,8 +125,7 @@ def test_a_longer_disk_shows_zeroes_behind_its_old_end(tmp_path: Path, seed: int
     assert twins.read(twins.both.qed, layer) == grown
     twins.insist_sound(layer)
     theirs = twins.both.qemu.run("qemu-img", *words)
-    longest = max((len(content) for content in below[-1:]), default=0)
-    if layer.format == "qed" and longest > layer.size:
+    if layer.format == "qed" and _lies_over_more(twins, place):
         # QEMU's driver cannot put zeroes over what a longer backing file would show, and says so.
         assert (theirs.status, theirs.out) == (1, "")
         assert twins.read(twins.both.qemu, layer) == before

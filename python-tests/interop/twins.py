@@ -48,9 +48,7 @@ class Twins:
 
     def do(self, *words: str) -> Transcript:
         """Do it on both sides, with the same words for it; return what ours said."""
-        theirs, ours = self.both.run("qemu-img", *words)
-        assert ours == theirs, words
-        return ours
+        return self.both.agree("qemu-img", *words)
 
     def read(self, side: Side, layer: Layer) -> bytes:
         """Return a layer's guest bytes, as QEMU and libqed both read them."""
@@ -76,7 +74,8 @@ class Twins:
         return content
 
     def insist_sound(self, layer: Layer) -> None:
-        """Insist that both find no corruption in either copy; QEMU alone checks qcow2 images."""
+        """Insist that nobody finds corruption in either copy; QEMU alone checks qcow2 images."""
+        found = []
         for side in (self.both.qemu, self.both.qed):
             path = side.directory / layer.name
             if layer.format == "qed":
@@ -84,6 +83,8 @@ class Twins:
                 assert report.clean, report
             if layer.format != "raw":
                 words = ("check", "-f", layer.format, "--output=json", path)
-                done = self.both.qemu.run("qemu-img", *words)
-                assert done.status in (0, 3), (layer, done)
-                assert json.loads(done.out)["check-errors"] == 0
+                document = json.loads(self.both.qemu.run("qemu-img", *words).out)
+                assert document["check-errors"] == 0
+                found.append(document.get("corruptions", 0))
+        # It finds some in what it has itself made of compressed writes: then we have not added any.
+        assert found in ([], [0, 0]) or (layer.format == "qcow2" and found[1] <= found[0]), layer

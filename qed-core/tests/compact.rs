@@ -153,6 +153,41 @@ fn an_l1_table_that_stands_elsewhere_comes_back_behind_the_header() {
     }
 }
 
+#[test]
+fn tables_of_any_size_move() {
+    // Goal: no table is too large, and a hole in one stays a hole. Method: tables of 128 MiB, of
+    // which the second has data in front of it and entries at both its ends.
+    const BIG: u64 = 8 << 20;
+    let storage = Arc::new(MemoryStorage::new());
+    let geometry = Geometry::new(BIG, 16).unwrap();
+    let span = geometry.l2_span();
+    format_storage(&*storage, &CreateSpec::new(geometry, 2 * span).unwrap()).unwrap();
+    let image = Image::from_storage(storage.clone(), None, settings(false)).unwrap();
+    let places = [BIG, 0, span, 2 * span - BIG];
+    for (place, byte) in places.into_iter().zip(1..) {
+        image.pwrite(&[byte; 512], place + 512, Flags::NONE).unwrap();
+    }
+    image.flush().unwrap();
+    image.pwrite(&[9; 512], span + 2 * BIG, Flags::NONE).unwrap();
+    let report = compacted(&image, BIG);
+    assert!(report.tables_moved > 0, "{report:?}");
+    let check = |image: &Image| {
+        for (place, byte) in places.into_iter().zip(1..) {
+            let mut found = [0; 1024];
+            image.pread(&mut found, place).unwrap();
+            assert!(found[..512] == [0; 512] && found[512..] == [byte; 512], "at {place}");
+        }
+        let mut found = [0; 512];
+        image.pread(&mut found, span + 2 * BIG).unwrap();
+        assert_eq!(found, [9; 512]);
+    };
+    check(&image);
+    image.close().unwrap();
+    check(&Image::from_storage(storage.clone(), None, settings(false)).unwrap());
+    assert_compact(&storage);
+    assert!(storage.disk_usage().unwrap() < 64 << 20, "{}", storage.disk_usage().unwrap());
+}
+
 fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
 }
@@ -279,7 +314,9 @@ fn guest_io_goes_on_while_clusters_move() {
 #[test]
 fn a_disk_comes_to_rest_beside_a_compaction() {
     // Goal: who quiesces and the work let each other go on. Method: a file is compacted, a cluster
-    // at a time, while it is brought to rest without a pause, for as long as that takes.
+    // at a time, while it is brought to rest without a pause: each time but one something moves, so
+    // that comes to an end.
+    const MOST: usize = 2000;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("disk.qed");
     let storage = Arc::new(MemoryStorage::new());
@@ -291,13 +328,18 @@ fn a_disk_comes_to_rest_beside_a_compaction() {
     let report = std::thread::scope(|scope| {
         let mover = scope
             .spawn(|| compact(&disk, &options, &mut |_, _| ControlFlow::Continue(())).unwrap());
-        while !mover.is_finished() {
+        let mut times = 0;
+        while !mover.is_finished() && times < MOST {
+            times += 1;
             disk.quiesce().unwrap();
             disk.resume().unwrap();
-            let mut found = vec![0; 4096];
-            disk.pread(&mut found, 0).unwrap();
-            assert!(found == model[..4096]);
+            if times < 5 {
+                let mut found = vec![0; 4096];
+                disk.pread(&mut found, 0).unwrap();
+                assert!(found == model[..4096]);
+            }
         }
+        assert!(times < MOST, "it does not get on beside somebody who never lets the disk run");
         mover.join().unwrap()
     });
     assert!(report.clusters_moved > 20 && report.length_after < report.length_before, "{report:?}");

@@ -63,6 +63,8 @@ OPENINGS = {
     "snapshot of raw": ["-s", "-f", "raw", "-c", "write 0 512", "-c", "read 0 512", "a.raw"],
     "copy on read": ["-C", "-c", "read 5k 1", "-c", "map", "-c", "read 300k 1k", "overlay.qed"],
     "copying reads": ["-C", "-c", "aio_read 3k 1", "-c", "aio_flush", "-c", "map", "overlay.qed"],
+    "copy in qcow2": ["-C", "-c", "read 70k 1", "-c", "map", "-c", "read 3k 9k", "overlay.qcow2"],
+    "copy in a guessed raw": ["-C", "-c", "read 0 1", "a.raw"],
     "copy on read-only": ["-C", "-r", *LOOK, "a.qed"],
     "copy to a snapshot": ["-C", "-s", "-c", "length", "a.qed"],
     "shared": ["-U", *LOOK, "a.qed"],

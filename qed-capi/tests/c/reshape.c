@@ -34,7 +34,7 @@ static void resize(void) {
     OK(qed_image_resize(image, 3 * MIB, QED_PREALLOCATE_METADATA));
     OK(qed_image_resize(image, 4 * MIB, QED_PREALLOCATE_FALLOC));
     OK(qed_image_resize(image, 5 * MIB, QED_PREALLOCATE_FULL));
-    CHECK(stat("disk.qed", &status) == 0 && status.st_blocks * 512 >= 2 * MIB);
+    CHECK(stat("disk.qed", &status) == 0 && (uint64_t)status.st_blocks * 512 >= 2 * MIB);
     OK(qed_image_resize(image, MIB, QED_SHRINK));
     CHECK(qed_image_size(image) == MIB);
     OK(qed_image_close(&image));

@@ -19,7 +19,7 @@ use super::recipe::{Kept, Recipe};
 use super::running::{Driver, Running, closed};
 use crate::error::{Error, Result};
 use crate::image::{BackingInfo, Flags, Image, ImageSettings, Info};
-use crate::source::{Extent, Extents, Format, Source, Target, check_range};
+use crate::source::{Extent, Extents, Format, PlainFile, Source, Target, check_range};
 use crate::storage::Storage;
 use crate::sync::Turnstile;
 use crate::sync::atomic::AtomicBool;
@@ -328,6 +328,17 @@ impl Source for Disk {
 
     fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
         pass!(self, disk => disk.extent(offset, length))
+    }
+
+    fn plain_file(&self) -> Option<PlainFile> {
+        // Another one may have closed its file at any moment.
+        if self.is_observed() || self.rest.may_come() {
+            return None;
+        }
+        match &self.running.load().driver {
+            Driver::Raw(disk) => disk.plain_file(),
+            _ => None,
+        }
     }
 
     fn depth_of(&self, file: &Path, format: Option<Format>) -> Option<u32> {

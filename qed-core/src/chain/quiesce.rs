@@ -28,6 +28,8 @@ use crate::sync::{Mutex, Passage, Rank, lane_of_thread, thread};
 #[derive(Debug)]
 pub(super) struct Rest {
     state: Mutex<State>,
+    /// There is a recipe.
+    may_come: bool,
     /// The number of the thread that put the disk to rest.
     by: AtomicUsize,
 }
@@ -45,12 +47,18 @@ const NOBODY: usize = usize::MAX;
 impl Rest {
     pub(super) fn new() -> Self {
         let state = State { recipe: None, kept: None };
-        Self { state: Mutex::new(Rank::Quiesce, state), by: AtomicUsize::new(NOBODY) }
+        let state = Mutex::new(Rank::Quiesce, state);
+        Self { state, may_come: false, by: AtomicUsize::new(NOBODY) }
     }
 
     pub(super) fn with(self, recipe: Recipe) -> Self {
         self.state.lock().recipe = Some(recipe);
-        self
+        Self { may_come: true, ..self }
+    }
+
+    /// Whether the disk may be put to rest; another one has its file open as long as it lives.
+    pub(super) fn may_come(&self) -> bool {
+        self.may_come
     }
 }
 

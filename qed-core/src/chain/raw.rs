@@ -4,6 +4,7 @@
 //! latches it as it latches an image: no later flush claims that what was lost is stable.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::disk::DiskInfo;
 use super::straight::RawBegun;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{DetectZeroes, DiscardMode, Flags, Forced, ImageSettings, ResizeOptions};
-use crate::source::{Extent, ExtentKind, Format, Source, all_zero, check_range};
+use crate::source::{Extent, ExtentKind, Format, PlainFile, Source, all_zero, check_range};
 use crate::storage::{Bypass, Forcing, Latch, Storage, WriteFlags, set_aside, write_zeroes};
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -261,6 +262,11 @@ impl Source for RawDisk {
 
     fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
         self.own_extent(offset, length)
+    }
+
+    fn plain_file(&self) -> Option<PlainFile> {
+        let bypass = self.bypass().filter(|_| self.settings.read_only)?;
+        Some(PlainFile::new(bypass.descriptor().as_raw_fd(), bypass.unit()))
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use super::disk::Disk;
 use super::running::{Driver, Running, closed};
 use crate::error::{Error, Result};
-use crate::image::{self, Debt, EarlyEntries, Flags, Forced, Piece};
+use crate::image::{self, Copied, Copying, Debt, EarlyEntries, Flags, Forced, Piece};
 use crate::storage::{Bypass, WritePass};
 use crate::sync::PassageTicket;
 
@@ -21,6 +21,7 @@ use crate::sync::PassageTicket;
 #[must_use]
 pub(crate) struct Begun {
     what: What,
+    copied: Option<Copied>,
     passes: Vec<WritePass>,
     passage: PassageTicket,
 }
@@ -50,6 +51,11 @@ impl Begun {
     /// The request's pieces, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> {
         self.what.pieces()
+    }
+
+    /// What has to be read before the one piece of a write can be written.
+    pub(crate) fn copied(&self) -> Option<Copied> {
+        self.copied
     }
 
     /// What a write owes beside its data.
@@ -131,10 +137,11 @@ impl Disk {
             Driver::Raw(disk) => What::Raw(disk.begin_read(offset, length)?),
             _ => return None,
         };
-        Some(Begun { what, passes: Vec::new(), passage: inside.detach() })
+        Some(Begun { what, copied: None, passes: Vec::new(), passage: inside.detach() })
     }
 
-    /// Begins a write of `length` bytes, more than none, from `memory`; None as for a read.
+    /// Begins a write of `length` bytes, more than none, from `memory`, which may copy into `room`
+    /// bytes from below; None as for a read.
     pub(crate) fn begin_write(
         &self,
         file: &FileKey,
@@ -142,6 +149,7 @@ impl Disk {
         length: u64,
         flags: Flags,
         memory: Memory<'_>,
+        room: u64,
     ) -> Option<Begun> {
         let inside = self.turnstile.try_enter()?;
         let running = self.running.load();
@@ -149,13 +157,17 @@ impl Disk {
         if !bypass.accepts(offset, memory) {
             return None;
         }
-        let what = match &running.driver {
-            Driver::Qed(image) => What::Qed(image.begin_write(offset, length, flags)?),
-            Driver::Raw(disk) => What::Raw(disk.begin_write(offset, length, flags)?),
+        let (what, copied) = match &running.driver {
+            Driver::Qed(image) => {
+                let begun = image.begin_write(offset, length, flags, Copying::UpTo(room))?;
+                let copied = image.copied_by(&begun);
+                (What::Qed(begun), copied)
+            }
+            Driver::Raw(disk) => (What::Raw(disk.begin_write(offset, length, flags)?), None),
             _ => return None,
         };
         match passes(&bypass, &what) {
-            Some(passes) => Some(Begun { what, passes, passage: inside.detach() }),
+            Some(passes) => Some(Begun { what, copied, passes, passage: inside.detach() }),
             None => {
                 end(&running, what, false);
                 None

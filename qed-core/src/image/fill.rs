@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::meta::backing::ToCome;
 use crate::meta::plan::fill::{FillPiece, Wanted};
 use crate::source::{Extent, ExtentKind, Source, read_below, zero_below};
-use crate::storage::{AlignedBuffer, WriteFlags};
+use crate::storage::WriteFlags;
 
 /// Bytes copied at once.
 const AT_ONCE: usize = 1 << 20;
@@ -57,7 +57,7 @@ impl Image {
         let most = (AT_ONCE as u64 / self.cluster_size()).max(1);
         let plan = self.meta.plan_fill(first, count.min(most), wanted)?;
         if !plan.pieces.is_empty() {
-            let mut buffer = AlignedBuffer::new(AT_ONCE);
+            let mut buffer = self.spare.take(AT_ONCE as u64);
             plan.pieces.iter().try_for_each(|piece| self.bring(*piece, &mut buffer))?;
         }
         let bytes = plan.pieces.iter().map(|piece| piece.length).sum();

@@ -4,6 +4,7 @@
 
 mod around;
 mod buffers;
+mod copied;
 mod ending;
 mod extents;
 mod fill;
@@ -20,6 +21,7 @@ mod zero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use copied::Copied;
 pub use flags::Flags;
 pub use info::{BackingInfo, Info};
 pub(crate) use info::{ImageHeader, read_backing_info, read_header};
@@ -27,7 +29,7 @@ pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
 pub use resize::ResizeOptions;
-pub(crate) use straight::{Begun, Debt, EarlyEntries, Forced, Piece};
+pub(crate) use straight::{Begun, Copying, Debt, EarlyEntries, Forced, Piece};
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;

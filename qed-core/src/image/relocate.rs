@@ -6,7 +6,7 @@ use super::Image;
 use crate::error::{Error, Result};
 use crate::meta::plan::moving::Mover;
 use crate::meta::plan::relocate::{MovePlan, Piece};
-use crate::storage::{AlignedBuffer, WriteFlags};
+use crate::storage::WriteFlags;
 
 /// Bytes copied at once.
 const AT_ONCE: usize = 1 << 20;
@@ -25,7 +25,7 @@ impl Image {
     /// # Errors
     /// A read or write that failed; nothing has moved then.
     pub(crate) fn carry_out(&self, plan: MovePlan<'_>) -> Result<u64> {
-        let mut buffer = AlignedBuffer::new(AT_ONCE);
+        let mut buffer = self.spare.take(AT_ONCE as u64);
         let copied = plan.pieces.iter().try_for_each(|piece| self.copy(*piece, &mut buffer));
         copied.map_err(|error| self.named_error(error))?;
         let moved = plan.clusters();

@@ -1,12 +1,14 @@
 //! Requests whose data somebody else moves, straight between the file and memory: begun here, and
 //! ended here when their I/O has ended.
 //!
-//! Only what needs no waiting, no I/O and no copy from the backing source begins so; for all else,
-//! errors included, the answer is `None`, and the blocking call does it or says what is wrong.
+//! Only what needs no waiting and no I/O to be planned begins so, and of copies from below only
+//! what the caller can make; for all else, errors included, the answer is `None`, and the blocking
+//! call does it or says what is wrong.
 
 use std::io::{IoSlice, IoSliceMut};
 
 use super::buffers::{Sink, Stream};
+use super::copied::{Copied, copies};
 use super::{DetectZeroes, Flags, Image};
 use crate::error::Result;
 use crate::meta::Rule;
@@ -23,7 +25,7 @@ pub(crate) enum Piece {
     /// So many bytes that read as zeroes.
     Zero(u64),
     /// Bytes of the file from `file` on: `head` zeroes, `length` bytes of the request's memory,
-    /// `tail` zeroes.
+    /// `tail` zeroes; or what is [copied](Copied) instead of these zeroes.
     File { file: u64, head: u64, length: u64, tail: u64 },
 }
 
@@ -33,6 +35,15 @@ pub(crate) enum Piece {
 pub(crate) enum Begun {
     Read(ReadTicket),
     Write(WriteTicket, Forced),
+}
+
+/// Whether a write may begin that copies what surrounds it from below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copying {
+    /// Any: its data is moved by [`Image::move_write`].
+    ByCalls,
+    /// One that [`Image::copied_by`] describes, with memory for so many bytes.
+    UpTo(u64),
 }
 
 /// What a write owes beside its data.
@@ -108,7 +119,13 @@ impl Image {
     }
 
     /// Begins a write of `length` bytes, more than none.
-    pub(crate) fn begin_write(&self, offset: u64, length: u64, flags: Flags) -> Option<Begun> {
+    pub(crate) fn begin_write(
+        &self,
+        offset: u64,
+        length: u64,
+        flags: Flags,
+        copying: Copying,
+    ) -> Option<Begun> {
         flags.check(Flags::FUA, "a write").ok()?;
         self.check_range(offset, length).ok()?;
         if self.settings.detect_zeroes != DetectZeroes::Off || !self.meta.may_write_now() {
@@ -119,12 +136,26 @@ impl Image {
             return None;
         }
         let plan = self.meta.plan_write_now(offset, length).ok()??;
+        let copies = plan.segments.iter().any(copies);
+        if let (true, Copying::UpTo(room)) = (copies, copying)
+            && self.copied(plan.segments.only()?)?.whole > room
+        {
+            return None;
+        }
         let forced = match forced {
             false => Forced::No,
             true if plan.is_stable_in_place() => Forced::ByFlag,
             true => Forced::ByFlush,
         };
         Some(Begun::Write(plan.detach(), forced))
+    }
+
+    /// What has to be read before the one piece of a write can be written.
+    pub(crate) fn copied_by(&self, begun: &Begun) -> Option<Copied> {
+        match begun {
+            Begun::Write(ticket, _) => self.copied(ticket.segments.only()?),
+            Begun::Read(_) => None,
+        }
     }
 
     /// Moves the data of a request that has begun by blocking calls, from the first byte on.

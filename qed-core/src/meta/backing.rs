@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::meta::Meta;
-use crate::source::{Extent, Known, Source};
+use crate::source::{Extent, Known, PlainFile, Source};
 use crate::sync::OnceLock;
 
 /// The layer that is to be, or is already, named as the backing file of the next session.
@@ -28,6 +28,7 @@ pub(crate) struct ToCome {
 #[derive(Debug)]
 pub(crate) struct Backing {
     source: Option<Arc<dyn Source>>,
+    plain: Option<PlainFile>,
     known: Known,
     to_come: Option<ToCome>,
     next: OnceLock<Box<Backing>>,
@@ -35,7 +36,8 @@ pub(crate) struct Backing {
 
 impl Backing {
     pub(crate) fn new(source: Option<Arc<dyn Source>>) -> Self {
-        Self { source, known: Known::default(), to_come: None, next: OnceLock::new() }
+        let plain = source.as_deref().and_then(Source::plain_file);
+        Self { source, plain, known: Known::default(), to_come: None, next: OnceLock::new() }
     }
 
     /// What there is now.
@@ -50,6 +52,11 @@ impl Backing {
     /// The source, with its bytes.
     pub(crate) fn source(&self) -> Option<&dyn Source> {
         self.source.as_deref()
+    }
+
+    /// The plain file that the source is. The source lives as long as the image is open.
+    pub(crate) fn plain_file(&self) -> Option<PlainFile> {
+        self.plain
     }
 
     /// Where the run that holds `offset`, inside the source, ends at least, and whether it reads as

@@ -41,6 +41,7 @@ use space::{Run, Space};
 use tables::cache::Cache;
 pub(crate) use tables::header::HeaderBlock;
 use tables::l1::L1;
+use tables::slice::HeldTable;
 pub(crate) use tables::words::write_words;
 
 /// The metadata of one open image.
@@ -64,6 +65,8 @@ pub(crate) struct Meta {
     cache: Cache,
     claims: Claims,
     moving: Moving,
+    /// The table that is being moved.
+    held: HeldTable,
     unstable: Unstable,
     space: Space,
     session: Session,

@@ -3,6 +3,7 @@
 //! Run by name: `cargo test -p qed-core --lib --features shuttle model_`.
 
 mod detached;
+mod mover;
 
 use std::io::IoSlice;
 use std::sync::Arc;

@@ -130,4 +130,4 @@ fn zero(base: &Disk, offset: u64, length: u64, job: &Job) -> Result<()> {
 }
 
 /// Bytes that are moved at once.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = AlignedBuffer::HUGE;

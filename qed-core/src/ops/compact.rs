@@ -132,7 +132,6 @@ struct Compaction<'a> {
 impl<'a> Compaction<'a> {
     fn new(image: &'a Image, options: &CompactOptions, stint: &'a Stint<'a>) -> Result<Self> {
         let mover = image.mover()?;
-        mover.check_tables()?;
         let batch = (options.batch / image.cluster_size()).clamp(1, MOST_CLUSTERS);
         Ok(Self {
             places: Places::new(image, mover, stint),

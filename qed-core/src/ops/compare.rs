@@ -227,4 +227,4 @@ fn first_difference(a: Option<&[u8]>, b: Option<&[u8]>) -> Option<usize> {
 }
 
 /// Bytes compared at once.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = AlignedBuffer::HUGE;

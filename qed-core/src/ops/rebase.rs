@@ -177,4 +177,4 @@ fn recognised(path: &Path) -> Result<Format> {
 }
 
 /// Bytes that are compared at once, where clusters are not larger.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = AlignedBuffer::HUGE;

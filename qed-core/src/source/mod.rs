@@ -7,6 +7,7 @@ mod below;
 mod extent;
 mod format;
 mod known;
+mod plain;
 mod target;
 mod zeroes;
 
@@ -14,6 +15,7 @@ pub(crate) use below::{extent_below, read_below, zero_below};
 pub use extent::{Extent, ExtentKind, Extents};
 pub use format::Format;
 pub(crate) use known::Known;
+pub use plain::PlainFile;
 pub use target::Target;
 pub(crate) use zeroes::all_zero;
 
@@ -38,6 +40,12 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// # Errors
     /// What the layer's file or its format reports.
     fn extent(&self, offset: u64, length: u64) -> Result<Extent>;
+
+    /// The plain file that it is, where its bytes may be read past this trait for as long as it
+    /// lives.
+    fn plain_file(&self) -> Option<PlainFile> {
+        None
+    }
 
     /// Which of its layers is that file, read in that format (found by its magic if not given): 0
     /// is the disk's own. None where it is none of them, or the source cannot tell.

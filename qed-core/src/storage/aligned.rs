@@ -1,9 +1,11 @@
 //! Memory at an address that direct I/O accepts.
 //!
-//! A buffer begins at a multiple of its alignment, holds zeroes at first, and is never moved. The
-//! only place of the storages that allocates by hand.
+//! A buffer begins at a multiple of its alignment, holds zeroes at first, and is never moved. A
+//! large one is made of huge pages where the system has them: what a disk is asked for is then one
+//! piece of memory and not hundreds, of which it takes only so many at once. The only place of the
+//! storages that allocates by hand.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -25,6 +27,9 @@ impl AlignedBuffer {
     /// An alignment that every disk accepts.
     pub const ALIGNMENT: usize = 4096;
 
+    /// Buffers of so many bytes, and larger ones, are made of huge pages.
+    pub const HUGE: usize = 2 << 20;
+
     /// `length` zeroes at a multiple of [`ALIGNMENT`](Self::ALIGNMENT).
     #[must_use]
     pub fn new(length: usize) -> Self {
@@ -35,13 +40,22 @@ impl AlignedBuffer {
     /// every allocation does, where there is no memory.
     #[must_use]
     pub fn with_alignment(length: usize, alignment: usize) -> Self {
-        let alignment = alignment.checked_next_power_of_two().unwrap_or(Self::ALIGNMENT);
+        let huge = length >= Self::HUGE;
+        let least = if huge { Self::HUGE } else { 1 };
+        let alignment = alignment.checked_next_power_of_two().unwrap_or(Self::ALIGNMENT).max(least);
         let Ok(layout) = Layout::from_size_align(length.max(1), alignment) else {
             handle_alloc_error(Layout::new::<u8>())
         };
         // SAFETY: the layout's size is at least 1.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        if huge {
+            // Before its pages are touched. Where it fails, the buffer is as good as others are.
+            // SAFETY: the range is this buffer's, and what it holds stays what it is.
+            let _ = unsafe { libc::madvise(start.as_ptr().cast(), length, libc::MADV_HUGEPAGE) };
+        }
+        // SAFETY: so many bytes were allocated.
+        unsafe { start.as_ptr().write_bytes(0, layout.size()) };
         Self { start, length, layout }
     }
 }
@@ -81,13 +95,16 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_zeroed_and_writable() {
-        for alignment in [1, 512, 4096, 65536] {
-            let mut buffer = AlignedBuffer::with_alignment(5000, alignment);
+        let large = AlignedBuffer::HUGE;
+        let lengths = [5000, large - 1, large, 2 * large + 5000];
+        for (alignment, length) in [(1, 0), (512, 0), (4096, 1), (65536, 2), (4096, 3)] {
+            let length = lengths[length];
+            let mut buffer = AlignedBuffer::with_alignment(length, alignment);
             assert_eq!(buffer.as_ptr().addr() % alignment, 0);
-            assert_eq!(buffer.len(), 5000);
+            assert_eq!(buffer.len(), length);
             assert!(buffer.iter().all(|byte| *byte == 0));
             buffer.fill(7);
-            assert_eq!(buffer[4999], 7);
+            assert_eq!(buffer[length - 1], 7);
         }
     }
 

@@ -32,15 +32,28 @@ impl Spare {
 
     /// A buffer of `length` bytes.
     pub(crate) fn take(&self, length: u64) -> Loan<'_> {
+        Loan { spare: self, memory: Some(self.lend(length)), length: to_usize(length) }
+    }
+
+    /// A buffer of at least `length` bytes, to be [given back](Self::give_back).
+    pub(crate) fn lend(&self, length: u64) -> AlignedBuffer {
         let length = to_usize(length);
         let mut waiting = self.waiting.lock();
         let fitting = waiting.iter().position(|memory| memory.len() >= length);
         let memory = fitting.map(|index| waiting.swap_remove(index));
         drop(waiting);
-        let memory = memory.unwrap_or_else(|| {
+        memory.unwrap_or_else(|| {
             AlignedBuffer::with_alignment(length.next_power_of_two(), self.alignment)
-        });
-        Loan { spare: self, memory: Some(memory), length }
+        })
+    }
+
+    /// Keeps a buffer for its next use, where there is room.
+    pub(crate) fn give_back(&self, memory: AlignedBuffer) {
+        let mut waiting = self.waiting.lock();
+        let kept: usize = waiting.iter().map(|memory| memory.len()).sum();
+        if kept + memory.len() <= self.most {
+            waiting.push(memory);
+        }
     }
 }
 
@@ -59,12 +72,7 @@ impl DerefMut for Loan<'_> {
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        let Some(memory) = self.memory.take() else { return };
-        let mut waiting = self.spare.waiting.lock();
-        let kept: usize = waiting.iter().map(|memory| memory.len()).sum();
-        if kept + memory.len() <= self.spare.most {
-            waiting.push(memory);
-        }
+        self.memory.take().into_iter().for_each(|memory| self.spare.give_back(memory));
     }
 }
 

@@ -44,6 +44,17 @@ mod raw {
 #[cfg(feature = "shuttle")]
 mod shuttled;
 
+/// Waits a little before looking again. Under the scheduler there is no time: the others go first.
+pub(crate) fn nap(length: Duration) {
+    #[cfg(not(feature = "shuttle"))]
+    thread::sleep(length);
+    #[cfg(feature = "shuttle")]
+    {
+        let _ = length;
+        thread::yield_now();
+    }
+}
+
 /// Starts a thread of the library's own inside `scope`: it has a name and takes no signals.
 ///
 /// # Errors

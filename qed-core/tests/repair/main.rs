@@ -6,7 +6,10 @@ mod beside_qemu;
 mod crash;
 mod damage;
 mod linting;
+mod logs;
 #[path = "../support/qemu.rs"]
 mod qemu;
 mod random;
 mod reading;
+#[path = "../support/recorded.rs"]
+mod recorded;

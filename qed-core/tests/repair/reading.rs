@@ -116,6 +116,11 @@ impl Reading {
         self.claims
     }
 
+    /// Guest clusters and the places that their entries name, of entries nothing is wrong with.
+    pub(crate) fn entries(&self) -> &[(u64, u64)] {
+        &self.entries
+    }
+
     /// The guest clusters that the disk has and that any entry maps.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = u64> {
         let end = self.size / self.cluster;

@@ -9,7 +9,7 @@
 use super::run::{Runner, perform};
 use crate::crash::guest::Call;
 use crate::error::Result;
-use crate::image::{Begun, Flags, Image};
+use crate::image::{Begun, Copying, Flags, Image};
 use std::io::IoSlice;
 
 /// A write that has begun.
@@ -60,7 +60,7 @@ impl Runner {
 
     fn begin(&self, image: &Image, call: &Call) -> Option<Flight> {
         let Call::Write { offset, length, forced, .. } = call else { return None };
-        let begun = image.begin_write(*offset, *length, Flags::NONE)?;
+        let begun = image.begin_write(*offset, *length, Flags::NONE, Copying::ByCalls)?;
         let number = self.number(call);
         self.recorder.begin(number);
         let bytes = call.bytes(number).unwrap_or_default();

@@ -33,7 +33,7 @@ fn read(image: &Image, offset: u64) -> [u8; 4096] {
 
 /// A write whose entries have gone ahead of its data.
 fn begin_early(image: &Image, offset: u64) -> Begun {
-    let mut begun = image.begin_write(offset, CLUSTER, Flags::NONE).unwrap();
+    let mut begun = image.begin_write(offset, CLUSTER, Flags::NONE, Copying::ByCalls).unwrap();
     image.publish_early(begun.take_early().unwrap()).unwrap();
     assert!(begun.take_early().is_none(), "they go once");
     begun
@@ -88,7 +88,7 @@ fn an_entry_that_waits_for_its_data_stays_behind_it() {
     let (_, image) = image();
     image.discard(0, CLUSTER).unwrap();
     image.flush().unwrap();
-    let mut begun = image.begin_write(CLUSTER, 512, Flags::NONE).unwrap();
+    let mut begun = image.begin_write(CLUSTER, 512, Flags::NONE, Copying::ByCalls).unwrap();
     assert!(begun.take_early().is_none());
     image.end(begun, false);
 }
@@ -96,7 +96,7 @@ fn an_entry_that_waits_for_its_data_stays_behind_it() {
 #[test]
 fn a_table_write_that_fails_fails_the_flush() {
     let (fault, image) = image();
-    let mut begun = image.begin_write(CLUSTER, CLUSTER, Flags::NONE).unwrap();
+    let mut begun = image.begin_write(CLUSTER, CLUSTER, Flags::NONE, Copying::ByCalls).unwrap();
     fault.fail(Trigger::on(CallKind::Write).metadata(true), libc::EIO);
     assert!(image.publish_early(begun.take_early().unwrap()).is_err());
     image.end(begun, true);

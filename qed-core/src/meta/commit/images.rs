@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::meta::Meta;
 use crate::meta::tables::slice::{
-    Needs, Phase, Reach, SLICE_BYTES, Slice, SliceImage, TableRun, write_runs,
+    Needs, NoImage, Phase, Reach, SLICE_BYTES, Slice, SliceImage, TableRun, write_runs,
 };
 
 /// Slices imaged at once: 256 KiB.
@@ -30,6 +30,17 @@ impl Meta {
     }
 
     fn write_group(&self, group: &[Arc<Slice>], phase: Phase) -> Result<Needs> {
+        let (mut all, mut left) = (Needs::default(), group);
+        while !left.is_empty() {
+            let (needs, done) = self.write_some(left, phase)?;
+            all = all.and(needs);
+            left = &left[done..];
+        }
+        Ok(all)
+    }
+
+    /// Writes the first slices of `group`, up to one whose table is being moved; says how many.
+    fn write_some(&self, group: &[Arc<Slice>], phase: Phase) -> Result<(Needs, usize)> {
         let unit = usize::try_from(self.storage.limits().atomic_unit).unwrap_or(SLICE_BYTES);
         let reach = match (self.storage.writes_directly(), group.len()) {
             (false, _) => Reach::Dirty,
@@ -40,17 +51,21 @@ impl Meta {
         };
         let mut all = Needs::default();
         let mut images: Vec<SliceImage<'_>> = Vec::with_capacity(group.len());
+        let mut done = 0;
         for slice in group {
-            match slice.begin_image(&self.clock, self.settings.rules, phase, (unit, reach)) {
+            let held = (&self.held, images.is_empty());
+            match slice.begin_image(&self.clock, self.settings.rules, phase, (unit, reach), held) {
                 Ok(image) => images.push(image),
-                Err(needs) => all = all.and(needs),
+                Err(NoImage::Nothing(needs)) => all = all.and(needs),
+                Err(NoImage::Later) => break,
             }
+            done += 1;
         }
         let runs: Vec<&TableRun> = images.iter().flat_map(|image| &image.runs).collect();
         let written = write_runs(&*self.storage, &runs);
         for image in images {
             all = all.and(image.land(&self.clock));
         }
-        written.map(|()| all)
+        written.map(|()| (all, done))
     }
 }

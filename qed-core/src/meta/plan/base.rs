@@ -10,16 +10,23 @@ pub(crate) struct Base<'a> {
     last: (u64, u64, bool),
     /// The backing file is not asked.
     unasked: bool,
+    /// What is not known has been taken for data.
+    guessed: bool,
 }
 
 impl<'a> Base<'a> {
     pub(crate) fn new(below: &'a Backing) -> Self {
-        Self { below, last: (0, 0, false), unasked: false }
+        Self { below, last: (0, 0, false), unasked: false, guessed: false }
     }
 
     /// The same, but what would have to be asked for is taken for data.
     pub(crate) fn unasked(below: &'a Backing) -> Self {
         Self { unasked: true, ..Self::new(below) }
+    }
+
+    /// Whether what is not known has been taken for data.
+    pub(crate) fn has_guessed(&self) -> bool {
+        self.guessed
     }
 
     /// Whether guest bytes `start..end` surely read as zeroes. `cheaply` forbids asking the backing
@@ -38,7 +45,10 @@ impl<'a> Base<'a> {
                     true => self.below.run_now(at),
                     false => Some(self.below.run(source, at)?),
                 };
-                let Some((to, zero)) = run else { return Ok(false) };
+                let Some((to, zero)) = run else {
+                    self.guessed = true;
+                    return Ok(false);
+                };
                 self.last = (at, to, zero);
                 continue;
             }

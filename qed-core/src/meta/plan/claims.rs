@@ -118,7 +118,8 @@ impl crate::meta::Meta {
 
     /// Whether a flush would wait for a write or a sync that is going on.
     pub(crate) fn is_writing(&self) -> bool {
-        self.clock.is_syncing() || self.unstable.all().iter().any(|slice| slice.is_held())
+        let is_held = self.held.is_set() || self.clock.is_syncing();
+        is_held || self.unstable.all().iter().any(|slice| slice.is_held())
     }
 }
 

@@ -95,11 +95,13 @@ impl Meta {
         if plan.claimed.is_none() {
             return Ok(None);
         }
-        plan.map(offset, &slice, &mut Base::unasked(self.below()))?;
+        let mut base = Base::unasked(self.below());
+        plan.map(offset, &slice, &mut base)?;
         plan.slice = Some(slice);
+        // Where a hole may lie below, asking costs less than a copy of it.
         let copies = |fill: Option<Fill>| fill.is_some_and(|fill| fill.from_backing);
-        let ready = !plan.segments.iter().any(|part| copies(part.head) || copies(part.tail));
-        Ok(ready.then_some(plan))
+        let any = plan.segments.iter().any(|part| copies(part.head) || copies(part.tail));
+        Ok((!any || !base.has_guessed()).then_some(plan))
     }
 
     /// The plan that `ticket`, of this image, stands for. Its data has begun to move.

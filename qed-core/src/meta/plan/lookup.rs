@@ -144,8 +144,8 @@ impl Meta {
             Err(error) => return Err(error),
         };
         let number = cluster.get() / SLICE_ENTRIES as u64;
+        let first = self.geometry.l2_index(GuestCluster(number * SLICE_ENTRIES as u64));
         let slice = self.cache.hold(number, |slice| {
-            let first = self.geometry.l2_index(GuestCluster(number * SLICE_ENTRIES as u64));
             let offset = FileOffset(table.get() + 8 * first);
             let bytes = read_slice(&*self.storage, offset)?;
             self.l1.with_metadata(|is_metadata| {
@@ -153,6 +153,13 @@ impl Meta {
             });
             Ok(())
         })?;
+        // The table may have moved since: who moves it looks for slices in memory after its new
+        // place has come to stand in the L1 table, and here it is the other way round.
+        if let Ok(L1Entry::Table(now)) = self.l1.entry(self.geometry.l1_index(cluster))
+            && now != table
+        {
+            slice.move_to(FileOffset(now.get() + 8 * first));
+        }
         Ok(Some(slice))
     }
 

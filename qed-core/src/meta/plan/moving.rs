@@ -20,14 +20,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::meta::rules::Rule;
 use crate::meta::{Meta, Trust};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use crate::sync::thread;
+use crate::sync::nap;
 
 /// How long who waits for others does so before it looks again.
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// Waits a little for what others hold up.
 pub(crate) fn pause() {
-    thread::sleep(PAUSE);
+    nap(PAUSE);
 }
 
 /// The guest clusters that are being moved.

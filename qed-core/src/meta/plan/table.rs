@@ -8,12 +8,16 @@
 //!
 //! Between the copy and the stable L1 entry a disk may name either table, so no entry may become
 //! stable in one of them alone: nobody writes slices of the table until the switch is stable. Who
-//! flushes waits for that, two syncs long; look-ups and changes in memory do not.
+//! flushes waits for that, two syncs long; look-ups and changes in memory do not. The copy is made
+//! from the disk, a window at a time, so that tables may be of any size; slices that are not stable
+//! are in memory, and are written over it.
 
+use std::io::IoSliceMut;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::addr::FileOffset;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::L1Entry;
 use crate::meta::Meta;
 use crate::meta::plan::claims::Claim;
@@ -21,10 +25,8 @@ use crate::meta::plan::moving::Mover;
 use crate::meta::rules::Rule;
 use crate::meta::space::Run;
 use crate::meta::tables::header::write_metadata;
-use crate::meta::tables::slice::{Change, HeldWrites, SLICE_BYTES, SLICE_ENTRIES, Slice};
-
-/// No larger table is moved: its slices are held in memory meanwhile.
-const MOST_BYTES: u64 = 64 << 20;
+use crate::meta::tables::slice::{Change, HeldWrites, SLICE_BYTES, SLICE_ENTRIES, Slice, SliceKey};
+use crate::source::all_zero;
 
 impl Mover<'_> {
     /// Moves table `index` to the clusters of `to`, and answers whether it did: not where there is
@@ -44,19 +46,6 @@ impl Mover<'_> {
         }
         moved
     }
-
-    /// Fails where tables are too large to be moved.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`].
-    pub(crate) fn check_tables(&self) -> Result<()> {
-        let bytes = self.meta.geometry.table_bytes();
-        if bytes <= MOST_BYTES {
-            return Ok(());
-        }
-        let text = format!("tables of {bytes} bytes are not moved: at most {MOST_BYTES} are");
-        Err(Error::new(ErrorKind::Unsupported, text))
-    }
 }
 
 impl Meta {
@@ -66,16 +55,18 @@ impl Meta {
         if l1_slice.is_waiting(entry) {
             self.flush()?;
         }
-        let slices = self.slices_of_table(index)?;
         let rules = self.settings.rules;
-        // In the order of their keys, as everybody takes more than one: nobody waits in a circle.
+        // The L1 table first, as everybody takes more than one: nobody waits in a circle.
         let l1_writes = Slice::hold_writes(l1_slice, &self.clock);
-        let held: Vec<HeldWrites<'_>> = if rules.breaks(Rule::TableHoldsWrites) {
-            Vec::new()
-        } else {
-            slices.iter().map(|slice| Slice::hold_writes(slice, &self.clock)).collect()
-        };
-        self.write_table(&slices, to)?;
+        let numbers = self.slices_of(index);
+        let held = self.hold_table(&numbers);
+        self.copy_table(from, to)?;
+        for slice in &held.slices {
+            let mut words = Vec::with_capacity(SLICE_BYTES);
+            slice.compose_whole(&self.clock, &mut words);
+            let within = slice.offset().get() - from.get();
+            write_metadata(&*self.storage, &words, to.get() + within)?;
+        }
         let stamp = self.clock.now();
         self.l1.add_table(to);
         let wait = (!rules.breaks(Rule::MovedTableIsOrdered)).then_some(stamp);
@@ -91,37 +82,87 @@ impl Meta {
         }
         l1_writes.write_out(&*self.storage, rules)?;
         self.clock.sync_now()?;
-        slices.iter().zip(0..).for_each(|(slice, number)| {
-            slice.move_to(FileOffset(to.get() + number * SLICE_BYTES as u64));
+        self.visit_slices(&numbers, |slice, number| {
+            let within = (number - numbers.start) * SLICE_BYTES as u64;
+            slice.move_to(FileOffset(to.get() + within));
         });
         drop(held);
         drop(l1_writes);
         Ok(true)
     }
 
-    /// All slices of a table, held in memory: nobody reads one again from the old place.
-    fn slices_of_table(&self, index: u64) -> Result<Vec<Arc<Slice>>> {
-        let mut slices = Vec::new();
-        for first in (0..self.geometry.table_entries()).step_by(SLICE_ENTRIES) {
-            let slice = self.slice(self.geometry.cluster_at(index, first))?;
-            slices.push(slice.ok_or_else(|| {
-                Error::new(ErrorKind::Internal, "a table is gone while it is moved")
-            })?);
-        }
-        Ok(slices)
+    /// The numbers of the slices of table `index`.
+    fn slices_of(&self, index: u64) -> Range<u64> {
+        let number = |index| self.geometry.cluster_at(index, 0).get() / SLICE_ENTRIES as u64;
+        number(index)..number(index + 1)
     }
 
-    fn write_table(&self, slices: &[Arc<Slice>], to: FileOffset) -> Result<()> {
-        let mut at = to.get();
-        for some in slices.chunks(SLICES_AT_ONCE) {
-            let mut bytes = Vec::with_capacity(some.len() * SLICE_BYTES);
-            some.iter().for_each(|slice| slice.compose_whole(&self.clock, &mut bytes));
-            write_metadata(&*self.storage, &bytes, at)?;
-            at += bytes.len() as u64;
+    /// Keeps everybody from writing slices of these numbers; none is being written when this
+    /// returns. Those that are not stable are kept in memory.
+    fn hold_table(&self, numbers: &Range<u64>) -> TableHold<'_> {
+        if self.settings.rules.breaks(Rule::TableHoldsWrites) {
+            let numbers = 0..0;
+            return TableHold { meta: self, numbers, slices: Vec::new(), writes: Vec::new() };
+        }
+        self.held.set(numbers);
+        let mut slices = self.unstable.all();
+        let is_of_table = |slice: &Arc<Slice>| match slice.key() {
+            SliceKey::L1(_) => false,
+            SliceKey::L2(number) => numbers.contains(&number),
+        };
+        slices.retain(is_of_table);
+        let writes = slices.iter().map(|slice| Slice::hold_writes(slice, &self.clock)).collect();
+        TableHold { meta: self, numbers: numbers.clone(), slices, writes }
+    }
+
+    /// Calls `visit` for the slices of these numbers that are in memory.
+    fn visit_slices(&self, numbers: &Range<u64>, visit: impl Fn(&Slice, u64)) {
+        self.cache.visit(|slice| match slice.key() {
+            SliceKey::L2(number) if numbers.contains(&number) => visit(slice, number),
+            SliceKey::L1(_) | SliceKey::L2(_) => {}
+        });
+    }
+
+    /// Writes the table at `from`, as it stands on the disk, whole to `to`. A window of it is in
+    /// memory at a time.
+    fn copy_table(&self, from: FileOffset, to: FileOffset) -> Result<()> {
+        let bytes = self.geometry.table_bytes();
+        let limits = self.storage.limits();
+        let mut window = vec![0; usize::try_from(WINDOW.min(bytes)).unwrap_or(0)];
+        let mut done = 0;
+        while done < bytes {
+            let at = from.get() + done;
+            let read = self.storage.read(&mut [IoSliceMut::new(&mut window)], at);
+            read.map_err(|error| Error::io("reading a table", error).at(at))?;
+            let (target, length) = (to.get() + done, window.len() as u64);
+            let empty = limits.can_punch && limits.zeroes_new_space && all_zero(&window);
+            // A large table is mostly a hole; where no hole can be made it is zeroes.
+            if !(empty && self.storage.punch(target, length).is_ok()) {
+                write_metadata(&*self.storage, &window, target)?;
+            }
+            done += length;
         }
         Ok(())
     }
 }
 
-/// Slices written by one call.
-const SLICES_AT_ONCE: usize = 64;
+/// A table whose slices nobody writes until this is dropped.
+struct TableHold<'a> {
+    meta: &'a Meta,
+    numbers: Range<u64>,
+    /// Those of its slices that were not stable.
+    slices: Vec<Arc<Slice>>,
+    writes: Vec<HeldWrites<'a>>,
+}
+
+impl Drop for TableHold<'_> {
+    fn drop(&mut self) {
+        self.writes.clear();
+        self.meta.held.clear();
+        // Who waits to write a slice holds it, so it is in memory.
+        self.meta.visit_slices(&self.numbers, |slice, _| slice.wake());
+    }
+}
+
+/// Bytes of a table that are copied at once: tables are whole numbers of it, or smaller.
+const WINDOW: u64 = 1 << 20;

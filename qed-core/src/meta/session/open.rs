@@ -17,6 +17,7 @@ use crate::meta::space::Space;
 use crate::meta::tables::cache::Cache;
 use crate::meta::tables::header::HeaderBlock;
 use crate::meta::tables::l1::L1;
+use crate::meta::tables::slice::HeldTable;
 use crate::meta::{Meta, MetaSettings};
 use crate::source::Source;
 use crate::storage::{Latch, Storage};
@@ -58,6 +59,7 @@ impl Meta {
             cache: Cache::new(settings.l2_cache_size),
             claims: Claims::new(),
             moving: Moving::default(),
+            held: HeldTable::default(),
             unstable: Unstable::new(),
             space,
             session: Session::new(has_map),

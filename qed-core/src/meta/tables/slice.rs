@@ -28,8 +28,8 @@ use crate::sync::atomic::{
 };
 use crate::sync::{Apart, Condvar, Mutex, MutexGuard, Rank};
 
-pub(crate) use hold::HeldWrites;
-pub(crate) use image::{Reach, SliceImage, TableRun, write_runs};
+pub(crate) use hold::{HeldTable, HeldWrites};
+pub(crate) use image::{NoImage, Reach, SliceImage, TableRun, write_runs};
 
 /// Entries in a slice. Every legal table is a whole number of slices.
 pub(crate) const SLICE_ENTRIES: usize = 512;

@@ -137,7 +137,7 @@ fn place(turn: u64) -> usize {
     usize::try_from(turn % MAX_WORKERS as u64).unwrap_or(0)
 }
 
-/// Bytes moved at once: much for the disk, little for the processor's caches.
-pub(super) const PIECE: usize = 1 << 20;
+/// Bytes moved at once: one piece of memory for the disk, where the system has huge pages.
+pub(super) const PIECE: usize = AlignedBuffer::HUGE;
 /// No file system gives less space back.
 const LEAST_CUT: u64 = 4096;

@@ -1,7 +1,7 @@
 //! The end of a request in the ring: its completions are taken out, it is published or dropped,
 //! and answered.
 
-use super::flight::{Flight, Outcome};
+use super::flight::{Done, Flight, Outcome};
 use super::{Shared, Table};
 use crate::error::Result;
 use crate::image::EarlyEntries;
@@ -30,15 +30,24 @@ impl Table {
     }
 
     /// Takes completions out of the ring until `most` requests are done, and adds those to
-    /// `finished`.
-    pub(super) fn harvest(&mut self, most: usize, finished: &mut Vec<Flight>) {
+    /// `finished`; to `filled`, the slots of those that can be written now.
+    pub(super) fn harvest(
+        &mut self,
+        most: usize,
+        finished: &mut Vec<Flight>,
+        filled: &mut Vec<u32>,
+    ) {
         if most == 0 {
             return;
         }
         let enough = finished.len().saturating_add(most);
         let Self { flights, results, .. } = self;
         results.harvest(|tag, result| {
-            finished.extend(flights.done(tag, result));
+            match flights.done(tag, result) {
+                Done::Waits => {}
+                Done::Filled(index) => filled.push(index),
+                Done::Ended(index) => finished.extend(flights.take(index)),
+            }
             finished.len() < enough
         });
     }
@@ -89,10 +98,12 @@ impl Shared {
 
     /// Moves what is done from the ring to the inbox.
     pub(super) fn divert(&self) {
-        let mut finished = Vec::new();
+        let (mut finished, mut filled) = (Vec::new(), Vec::new());
         {
             let mut table = self.table.lock();
-            table.harvest(usize::MAX, &mut finished);
+            table.harvest(usize::MAX, &mut finished, &mut filled);
+            // Entries are the owner's to put in.
+            finished.extend(filled.into_iter().filter_map(|index| table.flights.abandon(index)));
             table.outside += finished.len();
         }
         self.deliver(&mut finished);
@@ -104,7 +115,9 @@ impl Shared {
         {
             let mut table = self.table.lock();
             for tag in tags {
-                finished.extend(table.flights.done(*tag, -libc::ECANCELED));
+                if let Done::Ended(index) = table.flights.done(*tag, -libc::ECANCELED) {
+                    finished.extend(table.flights.take(index));
+                }
             }
             table.outside += finished.len();
         }

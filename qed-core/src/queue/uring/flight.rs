@@ -8,15 +8,20 @@ use std::io;
 use io_uring::{opcode, squeue, types};
 
 use crate::chain::Begun;
-use crate::image::{Forced, Piece};
+use crate::image::{Copied, Forced, Piece};
 use crate::queue::buffers::RawPart;
 use crate::queue::request::{Operation, Request};
+use crate::storage::{AlignedBuffer, Spare};
 
 /// The requests in the ring, by slot.
 #[derive(Debug)]
 pub(super) struct Flights {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Memory for what is copied from below.
+    spare: Spare,
+    /// Bytes of it that are in use.
+    copying: u64,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +49,28 @@ pub(super) struct Flight {
     pub(super) outcome: Outcome,
     /// Entries not done.
     left: usize,
+    copy: Option<Copy>,
+}
+
+/// What a write copies from below: read first, then written with the request's own bytes.
+#[derive(Debug)]
+struct Copy {
+    memory: AlignedBuffer,
+    length: u64,
+    /// It is being read.
+    reading: bool,
+}
+
+/// What has become of a request when one of its pieces is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Done {
+    /// It waits for other pieces.
+    Waits,
+    /// What the request in that slot copies has been read: it is to be
+    /// [resumed](Flights::resume) or [abandoned](Flights::abandon).
+    Filled(u32),
+    /// The request in that slot has ended, and is to be [taken](Flights::take).
+    Ended(u32),
 }
 
 /// What has become of a request's data so far.
@@ -57,7 +84,7 @@ pub(super) enum Outcome {
 
 impl Flight {
     pub(super) fn new(request: Request, begun: Begun) -> Self {
-        Self { request, begun, outcome: Outcome::Moved, left: 0 }
+        Self { request, begun, outcome: Outcome::Moved, left: 0, copy: None }
     }
 }
 
@@ -66,15 +93,21 @@ impl Flights {
     pub(super) fn new(depth: usize) -> Self {
         let count = u32::try_from(depth).unwrap_or(u32::MAX);
         let slots = (0..depth).map(|_| Slot::default()).collect();
-        Self { slots, free: (0..count).rev().collect() }
+        let spare = Spare::new(AlignedBuffer::ALIGNMENT, SPARE);
+        Self { slots, free: (0..count).rev().collect(), spare, copying: 0 }
     }
 
     pub(super) fn count(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Takes a request in and gives the entries for its pieces to `push`. A request without any
-    /// comes back at once: it reads zeroes alone, which are there now.
+    /// How many bytes may be copied from below in addition.
+    pub(super) fn room(&self) -> u64 {
+        MOST_COPYING.saturating_sub(self.copying)
+    }
+
+    /// Takes a request in and gives the entries for its pieces, or for what it copies, to `push`. A
+    /// request without any comes back at once: it reads zeroes alone, which are there now.
     pub(super) fn place(
         &mut self,
         flight: Flight,
@@ -84,11 +117,44 @@ impl Flights {
         let Some(index) = self.free.pop() else { return Some(flight) };
         let slot = &mut self.slots[slot_of(u64::from(index))];
         let flight = slot.flight.insert(flight);
+        if let Some(copied) = flight.begun.copied() {
+            let mut memory = self.spare.lend(copied.whole);
+            self.copying += copied.whole;
+            slot.memory.expected.clear();
+            slot.memory.expected.push(usize::try_from(copied.length).unwrap_or(usize::MAX));
+            push(copy_entry(&copied, &mut memory).user_data(tag(index, 0)));
+            flight.left = 1;
+            flight.copy = Some(Copy { memory, length: copied.whole, reading: true });
+            return None;
+        }
+        self.move_data(index, push)
+    }
+
+    /// Gives the entries that write what is in a slot to `push`: what it copies has been read.
+    pub(super) fn resume(&mut self, index: u32, push: &mut dyn FnMut(squeue::Entry)) {
+        let slot = self.slots.get_mut(slot_of(u64::from(index)));
+        let flight = slot.and_then(|slot| slot.flight.as_mut());
+        if let Some(copy) = flight.and_then(|flight| flight.copy.as_mut()) {
+            copy.reading = false;
+            // A write has pieces.
+            let _ = self.move_data(index, push);
+        }
+    }
+
+    /// As [`take`](Self::take), for calls to move the data.
+    pub(super) fn abandon(&mut self, index: u32) -> Option<Flight> {
+        let slot = self.slots.get_mut(slot_of(u64::from(index)))?;
+        slot.flight.as_mut()?.outcome = Outcome::Again;
+        self.take(index)
+    }
+
+    fn move_data(&mut self, index: u32, push: &mut dyn FnMut(squeue::Entry)) -> Option<Flight> {
+        let slot = &mut self.slots[slot_of(u64::from(index))];
+        let flight = slot.flight.as_mut()?;
         let ranges = slot.memory.fill(flight);
         flight.left = ranges.len();
         if ranges.is_empty() {
-            self.free.push(index);
-            return slot.flight.take();
+            return self.take(index);
         }
         let is_write = matches!(flight.request.operation, Operation::Write { .. });
         let by_flag = flight.begun.forced() == Forced::ByFlag;
@@ -109,8 +175,12 @@ impl Flights {
         self.slots.get_mut(slot_of(tag))?.flight.as_mut()
     }
 
-    /// Notes what has become of the piece `tag` names; gives its request when that was the last.
-    pub(super) fn done(&mut self, tag: u64, result: i32) -> Option<Flight> {
+    /// Notes what has become of the piece `tag` names, and so of its request.
+    pub(super) fn done(&mut self, tag: u64, result: i32) -> Done {
+        self.note(tag, result).unwrap_or(Done::Waits)
+    }
+
+    fn note(&mut self, tag: u64, result: i32) -> Option<Done> {
         let slot = self.slots.get_mut(slot_of(tag))?;
         let expected = slot.memory.expected.get(piece_of(tag)).copied()?;
         let flight = slot.flight.as_mut()?;
@@ -130,8 +200,26 @@ impl Flights {
         if flight.left > 0 {
             return None;
         }
-        self.free.push(u32::try_from(slot_of(tag)).ok()?);
-        slot.flight.take()
+        let index = u32::try_from(slot_of(tag)).ok()?;
+        if flight.copy.as_ref().is_some_and(|copy| copy.reading) {
+            if matches!(flight.outcome, Outcome::Moved) {
+                return Some(Done::Filled(index));
+            }
+            // The call says what is wrong, and with which file.
+            flight.outcome = Outcome::Again;
+        }
+        Some(Done::Ended(index))
+    }
+
+    /// Takes a request out of its slot.
+    pub(super) fn take(&mut self, index: u32) -> Option<Flight> {
+        let mut flight = self.slots.get_mut(slot_of(u64::from(index)))?.flight.take()?;
+        self.free.push(index);
+        if let Some(copy) = flight.copy.take() {
+            self.copying -= copy.length;
+            self.spare.give_back(copy.memory);
+        }
+        Some(flight)
     }
 }
 
@@ -159,9 +247,10 @@ impl Memory {
                 }),
                 Piece::File { file, head, length, tail } => {
                     let first = self.parts.len();
-                    self.zeroes(head);
+                    let copy = flight.copy.as_ref();
+                    self.around(copy, 0, head);
                     memory.next(length, |part| self.push(part.start, part.length));
-                    self.zeroes(tail);
+                    self.around(copy, head + length, tail);
                     let moved = self.parts[first..].iter().map(|part| part.iov_len).sum();
                     self.expected.push(moved);
                     ranges.push(Range { file, first, end: self.parts.len() });
@@ -175,8 +264,14 @@ impl Memory {
         self.parts.push(libc::iovec { iov_base: start.cast(), iov_len: length });
     }
 
-    fn zeroes(&mut self, length: u64) {
+    /// What a piece has at `at` that is not the request's own: copied, or else zeroes.
+    fn around(&mut self, copy: Option<&Copy>, at: u64, length: u64) {
         let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+        if let Some(copy) = copy.filter(|_| left > 0) {
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
+            // Only written: nobody writes there.
+            return self.push(copy.memory[at..at + left].as_ptr().cast_mut(), left);
+        }
         while left > 0 {
             let piece = left.min(ZEROES.0.len());
             // Only writes have zeroes around their bytes: nobody writes there.
@@ -210,6 +305,16 @@ impl Cursor<'_> {
             }
         }
     }
+}
+
+/// Reads what is copied to its place in `memory`.
+fn copy_entry(copied: &Copied, memory: &mut AlignedBuffer) -> squeue::Entry {
+    let at = usize::try_from(copied.at).unwrap_or(usize::MAX);
+    let length = usize::try_from(copied.length).unwrap_or(usize::MAX);
+    let part = &mut memory[at..at + length];
+    let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    let file = types::Fd(copied.from.descriptor);
+    opcode::Read::new(file, part.as_mut_ptr(), length).offset(copied.offset).build()
 }
 
 fn read_entry(parts: &[libc::iovec], file: u64) -> squeue::Entry {
@@ -259,6 +364,10 @@ fn piece_of(tag: u64) -> usize {
     usize::try_from(tag >> 32).unwrap_or(usize::MAX)
 }
 
+/// Bytes that are copied from below at once; what would be more goes to the pool.
+const MOST_COPYING: u64 = 8 << 20;
+/// Bytes of memory that is kept for that.
+const SPARE: usize = 2 << 20;
 /// Where the disk's file is registered.
 const FILE: types::Fixed = types::Fixed(0);
 

@@ -58,6 +58,8 @@ struct Scratch {
     ready: Vec<Flight>,
     entries: Vec<squeue::Entry>,
     finished: Vec<Flight>,
+    /// Slots whose copies have been read.
+    filled: Vec<u32>,
 }
 
 /// What the owner and the watch share.
@@ -135,8 +137,9 @@ impl Uring {
         })
     }
 
-    /// Begins a request whose data the ring can move; None where it cannot.
-    fn begin(&mut self, request: &mut Request) -> Option<Begun> {
+    /// Begins a request whose data the ring can move, and which may copy so many bytes from below;
+    /// None where it cannot.
+    fn begin(&mut self, request: &mut Request, room: u64) -> Option<Begun> {
         let length = request.buffers.len();
         let parts = &mut self.scratch.parts;
         parts.clear();
@@ -156,7 +159,9 @@ impl Uring {
             Operation::Read { offset } if flags == Flags::NONE => {
                 disk.begin_read(file, offset, length, memory)
             }
-            Operation::Write { offset } => disk.begin_write(file, offset, length, flags, memory),
+            Operation::Write { offset } => {
+                disk.begin_write(file, offset, length, flags, memory, room)
+            }
             _ => None,
         }
     }
@@ -182,12 +187,15 @@ impl Uring {
     fn collect(&mut self, completions: &mut Vec<Completion>, most: usize) {
         // The inbox first: emptied, it clears the event, which the ring may share.
         let taken = self.shared.inbox.take(completions, most);
-        let finished = &mut self.scratch.finished;
+        let Scratch { entries, finished, filled, .. } = &mut self.scratch;
         {
             let mut table = self.shared.table.lock();
             table.outside -= taken;
             table.looks += 1;
-            table.harvest(most - taken, finished);
+            table.harvest(most - taken, finished, filled);
+            for index in filled.drain(..) {
+                table.flights.resume(index, &mut |entry| entries.push(entry));
+            }
         }
         for flight in finished.drain(..) {
             match self.shared.finish(flight) {
@@ -195,6 +203,7 @@ impl Uring {
                 Ended::Owes(job) => self.held.push(job),
             }
         }
+        self.push();
     }
 }
 
@@ -204,9 +213,13 @@ impl Engine for Uring {
     }
 
     fn start(&mut self, requests: &mut Vec<Request>) {
+        let mut room = self.shared.table.lock().flights.room();
         for mut request in requests.drain(..) {
-            match self.begin(&mut request) {
-                Some(begun) => self.scratch.ready.push(Flight::new(request, begun)),
+            match self.begin(&mut request, room) {
+                Some(begun) => {
+                    room -= begun.copied().map_or(0, |copied| copied.whole);
+                    self.scratch.ready.push(Flight::new(request, begun));
+                }
                 None => self.held.push(Job::Call(request)),
             }
         }

@@ -16,18 +16,18 @@ use std::time::Duration;
 
 const CLUSTER: u64 = 4096;
 
-/// An overlay whose first cluster is its own, over a raw file with data in clusters 10 to 20 and
-/// behind half of cluster 30, and holes around it.
+/// An overlay in clusters of four blocks, whose first is its own, over a raw file with data in
+/// blocks 10 to 23 and in block 38, and holes around them.
 fn overlay(folder: &tempfile::TempDir, cache: CacheMode) -> Arc<Disk> {
     let base = folder.path().join("base");
     let file = std::fs::File::create(&base).unwrap();
     file.set_len(64 * CLUSTER).unwrap();
-    file.write_all_at(&[7; 10 * 4096], 10 * CLUSTER).unwrap();
-    file.write_all_at(&[7; 4096], 30 * CLUSTER).unwrap();
+    file.write_all_at(&[7; 14 * 4096], 10 * CLUSTER).unwrap();
+    file.write_all_at(&[7; 4096], 38 * CLUSTER).unwrap();
     let path = folder.path().join("overlay");
     let spec = CreateOptions {
         size: Some(4 << 20),
-        cluster_size: Some(2 * CLUSTER),
+        cluster_size: Some(4 * CLUSTER),
         backing: Some(base),
         backing_format: Some(Format::Raw),
         ..CreateOptions::default()
@@ -117,34 +117,74 @@ fn what_needs_no_waiting_goes_to_the_ring() {
     }
 }
 
+fn write(block: u64) -> Request {
+    request(Operation::Write { offset: block * CLUSTER }, Flags::NONE, aligned(4096))
+}
+
+/// The blocks of `written` are zeroes, and all others what they were.
+fn assert_overlay(disk: &Disk, written: &[usize]) {
+    let mut content = vec![1; 64 * 4096];
+    disk.pread(&mut content, 0).unwrap();
+    for (at, block) in content.chunks_exact(4096).enumerate() {
+        let expected = match at {
+            0 => 1,
+            10..24 | 38 if !written.contains(&at) => 7,
+            _ => 0,
+        };
+        assert!(block.iter().all(|byte| *byte == expected), "block {at}");
+    }
+}
+
 #[test]
-fn writes_over_holes_of_the_backing_file_go_to_the_ring_once_they_are_known() {
-    let write =
-        |at: u64| request(Operation::Write { offset: at * CLUSTER }, Flags::NONE, aligned(4096));
+fn writes_over_a_backing_file_go_to_the_ring_where_it_is_known() {
     for cache in [CacheMode::Writeback, CacheMode::None] {
         let folder = tempfile::tempdir().unwrap();
         let disk = overlay(&folder, cache);
         let Some(mut engine) = engine(&disk) else { return };
+        let room = engine.shared.table.lock().flights.room();
         // The first write has learnt of the hole before the data.
-        assert_eq!(run(&mut engine, vec![write(2), write(5), write(8)]).0, 3);
-        assert_eq!(run(&mut engine, vec![write(10)]).0, 0, "a copy");
-        assert_eq!(run(&mut engine, vec![write(13)]).0, 0, "a copy, of a run that is known");
-        assert_eq!(run(&mut engine, vec![write(22)]).0, 0, "the hole behind is to be found");
-        assert_eq!(run(&mut engine, vec![write(24), write(28)]).0, 2);
-        assert_eq!(run(&mut engine, vec![write(31)]).0, 0, "half of the cluster is data");
+        assert_eq!(run(&mut engine, vec![write(4)]).0, 1);
+        assert_eq!(run(&mut engine, vec![write(9)]).0, 0, "the data behind is to be found");
+        assert_eq!(run(&mut engine, vec![write(26)]).0, 0, "and the hole behind that");
+        assert_eq!(run(&mut engine, vec![write(28), write(33)]).0, 2);
+        assert_eq!(run(&mut engine, vec![write(39)]).0, 0, "a part of the cluster is data");
         assert_eq!(run(&mut engine, vec![write(100)]).0, 1, "behind the backing file's end");
-        let mut content = vec![1; 64 * 4096];
-        disk.pread(&mut content, 0).unwrap();
-        let written = [0, 2, 5, 8, 10, 13, 22, 24, 28, 31];
-        for (at, block) in content.chunks_exact(4096).enumerate() {
-            let expected = match at {
-                0 => 1,
-                10..20 | 30 if !written.contains(&at) => 7,
-                _ => 0,
-            };
-            assert!(block.iter().all(|byte| *byte == expected), "block {at}");
-        }
+        // Copies, of what stands behind, around and before.
+        assert_eq!(run(&mut engine, vec![write(12), write(18), write(23)]).0, 3);
+        assert_eq!(engine.shared.table.lock().flights.room(), room, "their memory is free");
+        assert_overlay(&disk, &[4, 9, 12, 18, 23, 26, 28, 33, 39]);
     }
+}
+
+#[test]
+fn a_copy_that_the_ring_does_not_end_is_made_by_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = overlay(&folder, CacheMode::Writeback);
+    let Some(mut engine) = engine(&disk) else { return };
+    assert_eq!(run(&mut engine, vec![write(9)]).0, 0, "the data is to be found");
+    let room = engine.shared.table.lock().flights.room();
+    // The owner stays away when what is copied has been read: who ends the request writes it.
+    engine.start(&mut vec![write(13)]);
+    assert!(engine.shared.table.lock().flights.room() < room);
+    engine.enter(1, None);
+    engine.shared.divert();
+    assert_eq!(engine.shared.table.lock().flights.count(), 0);
+    let mut completions = Vec::new();
+    assert_eq!(engine.reap(&mut completions, 1, 1, None).unwrap(), 1);
+    // The kernel takes no entries any more: when what is copied has been read, and before.
+    engine.start(&mut vec![write(17)]);
+    engine.enter(1, None);
+    engine.broken = true;
+    assert_eq!(engine.reap(&mut completions, 1, 1, None).unwrap(), 1);
+    let mut engine = Uring::new(Arc::clone(&disk), &QueueOptions::default()).unwrap();
+    engine.start(&mut vec![write(21)]);
+    engine.broken = true;
+    let tags = std::mem::take(&mut engine.pushed);
+    engine.shared.give_up(&tags);
+    assert_eq!(engine.reap(&mut completions, 1, 1, None).unwrap(), 1);
+    assert!(completions.iter().all(|done| done.result.is_ok()));
+    assert_eq!(engine.shared.table.lock().flights.room(), room);
+    assert_overlay(&disk, &[9, 13, 17, 21]);
 }
 
 #[test]

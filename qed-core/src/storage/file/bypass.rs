@@ -76,6 +76,12 @@ impl<'a> Bypass<'a> {
             && parts.all(|(address, length)| direct.accepts_at(address as u64, length as u64))
     }
 
+    /// What offsets, lengths and addresses have to be multiples of.
+    pub(crate) fn unit(&self) -> u64 {
+        let direct = self.storage.direct.as_ref();
+        direct.map_or(1, |direct| direct.alignment.unit.max(direct.alignment.memory))
+    }
+
     /// How a forced write becomes stable.
     pub(crate) fn forcing(&self) -> Forcing {
         match self.storage.mode.ignore_sync {

@@ -21,13 +21,17 @@ BACKING = "backing.raw"
 
 @dataclass(frozen=True)
 class Case:
-    """An image, what was done before the recording, and the recorded calls."""
+    """An image, what was done before the recording, and the recorded calls.
+
+    `words` are put into the file before it: what a power cut left.
+    """
 
     name: str
     driver: str
     options: str
     calls: tuple[str, ...]
     before: tuple[str, ...] = ()
+    words: tuple[tuple[int, int], ...] = ()
     backing: bool = False
 
 
@@ -89,6 +93,24 @@ CASES = (
         ("write 4096+4096 fill=bb", "flush", "write 8192+4096 fill=cc", "flush"),
         before=("write -P 0xaa 0 4096", "flush"),
     ),
+    # Of the first case's second write only the L2 entry has survived: it names what lies behind the
+    # end, and nothing announces it. What is written next goes there.
+    Case(
+        "qed-after-d05",
+        "qed",
+        "cluster_size=4096,table_size=2",
+        (
+            "write 8192+4096 fill=cc",
+            "flush",
+            "write 4608+512 fill=dd",
+            "write 12288+4096 fill=ee",
+            "flush",
+            "write 8704+512 fill=11",
+            "flush",
+        ),
+        before=("write -P 0xaa 0 4096", "flush"),
+        words=((0x4008, 0x6000),),
+    ),
     Case("qed-mixed", "qed", "cluster_size=4096,table_size=2", MIXED),
     Case("qcow2-lazy-mixed", "qcow2", "cluster_size=4096,lazy_refcounts=on", MIXED),
     Case("qcow2-mixed", "qcow2", "cluster_size=4096,lazy_refcounts=off", MIXED),
@@ -124,6 +146,10 @@ def record(case: Case, folder: Path, target: Path) -> None:
         commands = [word for text in case.before for word in ("-c", text)]
         before = ["qemu-io", "-f", case.driver, *commands, str(image)]
         subprocess.run(before, check=True, stdout=subprocess.DEVNULL)
+    with image.open("r+b") as file:
+        for offset, word in case.words:
+            file.seek(offset)
+            file.write(struct.pack("<Q", word))
     shutil.copy(image, target / f"{case.name}.base")
     log.touch()
     options = [

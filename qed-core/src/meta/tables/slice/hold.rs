@@ -1,14 +1,15 @@
 //! Keeping the one write in flight of a slice (C8) for oneself: so a table is moved.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Phase, Reach, SLICE_ENTRIES, Slice, write_runs};
+use super::{Phase, Reach, SLICE_ENTRIES, Slice, SliceKey, write_runs};
 use crate::addr::FileOffset;
 use crate::error::Result;
 use crate::meta::commit::clock::Clock;
 use crate::meta::rules::Rules;
 use crate::storage::Storage;
-use crate::sync::atomic::Ordering::SeqCst;
+use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Nobody else writes the slice until this is dropped. What was composed meanwhile counts as landed
 /// then: by that time it is stable wherever the disk may look for it.
@@ -18,7 +19,46 @@ pub(crate) struct HeldWrites<'a> {
     clock: &'a Clock,
 }
 
+/// The L2 table that is being moved, by the numbers of its slices: nobody writes one of them, in
+/// memory or not.
+#[derive(Debug, Default)]
+pub(crate) struct HeldTable {
+    first: AtomicU64,
+    /// 0 where no table is.
+    end: AtomicU64,
+}
+
+impl HeldTable {
+    /// From here on no image of these slices is begun.
+    pub(crate) fn set(&self, slices: &Range<u64>) {
+        self.first.store(slices.start, SeqCst);
+        self.end.store(slices.end, SeqCst);
+    }
+
+    /// Images of all slices may be begun again; who waits for that has to be woken.
+    pub(crate) fn clear(&self) {
+        self.end.store(0, SeqCst);
+    }
+
+    /// Whether a table is held.
+    #[cfg(feature = "crash")]
+    pub(crate) fn is_set(&self) -> bool {
+        self.end.load(SeqCst) != 0
+    }
+
+    pub(super) fn covers(&self, key: SliceKey) -> bool {
+        let SliceKey::L2(number) = key else { return false };
+        number < self.end.load(SeqCst) && number >= self.first.load(SeqCst)
+    }
+}
+
 impl Slice {
+    /// Wakes who waits to begin an image of the slice.
+    pub(crate) fn wake(&self) {
+        let _versions = self.versions.lock();
+        self.landed.notify_all();
+    }
+
     /// Takes the one write in flight of `slice`, once the one under way has landed.
     pub(crate) fn hold_writes<'a>(slice: &Arc<Self>, clock: &'a Clock) -> HeldWrites<'a> {
         let mut versions = slice.versions.lock();

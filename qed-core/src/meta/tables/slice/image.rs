@@ -6,7 +6,7 @@
 
 use std::io::IoSlice;
 
-use super::{Needs, Phase, SLICE_ENTRIES, Slice, Versions, needs};
+use super::{HeldTable, Needs, Phase, SLICE_ENTRIES, Slice, Versions, needs};
 use crate::error::{Error, Result};
 use crate::meta::commit::clock::Clock;
 use crate::meta::rules::{Rule, Rules};
@@ -32,6 +32,15 @@ pub(crate) struct TableRun {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// Why no image was issued.
+#[derive(Debug)]
+pub(crate) enum NoImage {
+    /// Every safe value is on disk or on its way: this is what syncs must cover.
+    Nothing(Needs),
+    /// The slice's table is being moved.
+    Later,
+}
+
 /// An image that was issued. Until it has [landed](Self::land) the slice has no other.
 #[derive(Debug)]
 #[must_use]
@@ -42,17 +51,27 @@ pub(crate) struct SliceImage<'a> {
 
 impl Slice {
     /// Issues an image of the blocks in which a safe value is not on disk yet, once the one that
-    /// may be in flight has landed; where there is none, says what syncs must cover now.
+    /// may be in flight has landed and the slice is not of the table that is `held`. Who has issued
+    /// others that have not landed `may_wait` for the former alone: whoever holds a table waits for
+    /// what was issued before.
     pub(crate) fn begin_image(
         &self,
         clock: &Clock,
         rules: Rules,
         phase: Phase,
         (unit, reach): (usize, Reach),
-    ) -> std::result::Result<SliceImage<'_>, Needs> {
+        (held, may_wait): (&HeldTable, bool),
+    ) -> std::result::Result<SliceImage<'_>, NoImage> {
         let mut versions = self.versions.lock();
         let races = rules.breaks(Rule::OneWriteInFlight) || rules.breaks(Rule::FlushAwaitsOthers);
-        while versions.writing && !races {
+        loop {
+            let is_held = held.covers(self.key());
+            if is_held && !may_wait {
+                return Err(NoImage::Later);
+            }
+            if !is_held && (races || !versions.writing) {
+                break;
+            }
             self.landed.wait(&mut versions);
         }
         self.promote(&mut versions, clock, rules, phase);
@@ -60,7 +79,7 @@ impl Slice {
         if runs.is_empty() {
             let mut needs = needs(&versions);
             needs.image = needs.image.filter(|_| !rules.breaks(Rule::FlushOwesOthersWrites));
-            return Err(needs);
+            return Err(NoImage::Nothing(needs));
         }
         versions.writing = true;
         Ok(SliceImage { slice: self, runs })
