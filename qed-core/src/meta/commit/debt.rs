@@ -1,5 +1,5 @@
 //! What a forced write owes: that its own data, and the entries on the way to it, are stable. A
-//! part of a flush (C7): entries of others are left to theirs, and so are the syncs that those need.
+//! part of a flush (C7): entries of others are left to theirs, and so are the syncs they need.
 
 use crate::addr::GuestCluster;
 use crate::error::Result;
