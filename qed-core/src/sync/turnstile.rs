@@ -214,28 +214,34 @@ mod models {
     use super::*;
     use std::sync::Arc;
 
-    /// Goal: the invariant, and that nobody is left waiting. Method: one closes and opens twice
-    /// while two come and go; whoever would wait for ever is a deadlock that the scheduler reports.
+    /// Goal: both invariants, and that nobody is left waiting. Method: one closes and opens three
+    /// times while two come and go; whoever would wait for ever is a deadlock that the scheduler
+    /// reports.
     #[test]
     fn model_nobody_is_inside_a_closed_turnstile() {
         let run = || {
             let turnstile = Arc::new(Turnstile::new());
-            let inside = Arc::new(AtomicU64::new(0));
+            let (inside, entered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
             let callers: Vec<_> = (0..2)
                 .map(|_| {
                     let (turnstile, inside) = (Arc::clone(&turnstile), Arc::clone(&inside));
+                    let entered = Arc::clone(&entered);
                     thread::spawn(move || {
                         let passage =
                             turnstile.try_enter().unwrap_or_else(|| turnstile.wait_and_enter());
                         inside.fetch_add(1, SeqCst);
+                        entered.fetch_add(1, SeqCst);
                         inside.fetch_sub(1, SeqCst);
                         drop(passage);
                     })
                 })
                 .collect();
-            for _ in 0..2 {
+            let mut due = 0;
+            for _ in 0..3 {
                 turnstile.close();
                 assert_eq!(inside.load(SeqCst), 0);
+                assert!(entered.load(SeqCst) >= due, "whoever waited is in by now");
+                due = entered.load(SeqCst) + turnstile.waiting.lock().callers as u64;
                 turnstile.open();
             }
             callers.into_iter().for_each(|caller| caller.join().unwrap());

@@ -74,7 +74,10 @@ impl Meta {
         };
         // Until the plan is made: a table may be dropped that lies beyond the end.
         let _request = self.grace.enter();
-        if !self.wants_any(first, clusters, wanted)? {
+        // Whoever has entered before a disk shrinks is waited for, and nobody else asks for a table
+        // behind its end.
+        let is_beyond = self.geometry.guest_offset(first).get() >= self.image_size();
+        if is_beyond || !self.wants_any(first, clusters, wanted)? {
             return Ok(plan);
         }
         self.begin_changes()?;
