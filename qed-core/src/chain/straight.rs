@@ -10,9 +10,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Weak};
 
 use super::disk::Disk;
-use super::running::{Driver, Running};
+use super::running::{Driver, Running, closed};
 use crate::error::{Error, Result};
-use crate::image::{self, Copied, Copying, EarlyEntries, Flags, Forced, Piece};
+use crate::image::{self, Copied, Copying, Debt, EarlyEntries, Flags, Forced, Piece};
 use crate::storage::{Bypass, WritePass};
 use crate::sync::PassageTicket;
 
@@ -234,9 +234,31 @@ impl Disk {
     }
 
     /// Ends a request whose I/O has [ended](Self::landed), and whose data has been moved or not.
-    pub(crate) fn end(&self, begun: Begun, moved: bool) {
-        end(&self.running.load(), begun.what, moved);
+    /// Gives what has to be [paid](Self::pay) where it is a write of `length` bytes at `offset`
+    /// that is to be made stable.
+    pub(crate) fn end(&self, begun: Begun, moved: bool, offset: u64, length: u64) -> Option<Debt> {
+        let owes = moved && begun.forced() == Forced::ByFlush;
+        let running = self.running.load();
+        end(&running, begun.what, moved);
+        let debt = match &running.driver {
+            Driver::Qed(image) if owes => Some(image.debt_of(offset, length)),
+            _ => None,
+        };
         drop(self.turnstile.attach(begun.passage));
+        debt
+    }
+
+    /// Makes a forced write stable. It is, where the disk has been at rest since.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub(crate) fn pay(&self, debt: Debt) -> Result<()> {
+        let _inside = self.enter()?;
+        match &self.running.load().driver {
+            Driver::Qed(image) => image.pay(debt),
+            Driver::Closed(why) => Err(self.named(closed(why))),
+            Driver::Raw(_) | Driver::Qcow2(_) => Err(foreign()),
+        }
     }
 
     /// The error of a request at `offset` that the system failed with `error`.

@@ -29,7 +29,7 @@ pub use options::{
     CacheMode, DEFAULT_L2_CACHE_SIZE, DEFAULT_SCAN_LIMIT, DetectZeroes, DiscardMode, ImageSettings,
 };
 pub use resize::ResizeOptions;
-pub(crate) use straight::{Begun, Copying, EarlyEntries, Forced, Piece};
+pub(crate) use straight::{Begun, Copying, Debt, EarlyEntries, Forced, Piece};
 
 use crate::error::{Error, Result};
 use crate::meta::Meta;

@@ -12,6 +12,7 @@ use super::copied::{Copied, copies};
 use super::{DetectZeroes, Flags, Image};
 use crate::error::Result;
 use crate::meta::Rule;
+pub(crate) use crate::meta::commit::debt::Debt;
 use crate::meta::plan::detached::{ReadTicket, WriteTicket};
 pub(crate) use crate::meta::plan::early::EarlyEntries;
 use crate::meta::plan::lookup::{Place, Segment};
@@ -52,7 +53,7 @@ pub(crate) enum Forced {
     No,
     /// It is written with RWF_DSYNC: that makes it stable.
     ByFlag,
-    /// A flush, after it has ended.
+    /// Its [`Debt`] is paid after it has ended.
     ByFlush,
 }
 
@@ -197,6 +198,19 @@ impl Image {
     /// A write failed; the image has latched, and that flush says so.
     pub(crate) fn publish_early(&self, early: EarlyEntries) -> Result<()> {
         self.meta.publish_early(early)
+    }
+
+    /// What a forced write owes that has just ended.
+    pub(crate) fn debt_of(&self, offset: u64, length: u64) -> Debt {
+        self.meta.debt_of(offset, length)
+    }
+
+    /// Makes a forced write stable.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub(crate) fn pay(&self, debt: Debt) -> Result<()> {
+        self.meta.pay(debt).map_err(|error| self.named_error(error))
     }
 
     /// Ends a request whose I/O has ended: a write whose data has been moved is published, another

@@ -44,7 +44,7 @@ impl Image {
         if self.write_data(buffers, offset, length, forced)? {
             return Ok(());
         }
-        if forced { self.meta.flush() } else { Ok(()) }
+        if forced { self.meta.pay(self.meta.debt_of(offset, length)) } else { Ok(()) }
     }
 
     /// Whether a request with `flags` must be stable when it returns.

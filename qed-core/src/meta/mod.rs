@@ -7,7 +7,7 @@
 //! a file. Nothing here knows of the guest's buffers.
 
 pub(crate) mod backing;
-mod commit;
+pub(crate) mod commit;
 #[cfg(all(test, feature = "shuttle"))]
 mod models;
 pub(crate) mod plan;

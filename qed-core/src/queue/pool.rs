@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::inbox::Inbox;
 use super::request::{Completion, Request};
 use crate::chain::Disk;
+use crate::image::Debt;
 use crate::sync::{Condvar, Mutex, Rank, thread, without_signals};
 
 #[derive(Debug)]
@@ -29,15 +30,15 @@ pub(super) struct Pool {
 pub(super) enum Job {
     /// All of a request.
     Call(Request),
-    /// The flush that a forced write owes when its data has been written.
-    Flush(Request),
+    /// What a forced write owes when its data has been written.
+    Pay(Request, Debt),
 }
 
 impl Job {
     fn perform(self, disk: &Disk) -> Completion {
         match self {
             Self::Call(request) => request.perform(disk),
-            Self::Flush(request) => request.stabilise(disk),
+            Self::Pay(request, debt) => request.pay(debt, disk),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::buffers::Buffers;
 use crate::chain::Disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::Flags;
+use crate::image::{Debt, Flags};
 
 /// A request that has ended.
 #[derive(Debug)]
@@ -58,8 +58,8 @@ impl Request {
     }
 
     /// Makes what has been written stable, as the request asks.
-    pub(super) fn stabilise(self, disk: &Disk) -> Completion {
-        let result = guarded(|| disk.flush());
+    pub(super) fn pay(self, debt: Debt, disk: &Disk) -> Completion {
+        let result = guarded(|| disk.pay(debt));
         self.end(result)
     }
 

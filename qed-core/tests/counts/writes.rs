@@ -91,6 +91,17 @@ fn forced_writes_cost_one_sync_or_none() {
     assert_eq!(allocating, Counts { data_writes: 1, data_bytes: BLOCK, ..tables(1, 1, 1) });
 }
 
+/// A forced write owes its own entries: those of other slices are left to the flush that owes them.
+#[test]
+fn a_forced_write_pays_for_itself_alone() {
+    let (storage, image) = roomy();
+    write(&image, 0, Flags::NONE);
+    let forced = storage.of(|| write(&image, 600, Flags::FUA));
+    assert_eq!(forced, Counts { data_writes: 1, data_bytes: BLOCK, ..tables(1, 1, 1) });
+    assert_eq!(storage.of(|| image.flush().unwrap()), tables(1, 1, 1));
+    assert_eq!(storage.of(|| image.flush().unwrap()), Counts::default());
+}
+
 /// A discard costs nothing until the flush, which writes the sectors of its entries, syncs, and
 /// gives the space back in one piece.
 #[test]

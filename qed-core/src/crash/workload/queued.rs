@@ -3,7 +3,7 @@
 //!
 //! What begins without waiting begins; forced writes publish their entries before any data moves,
 //! where they may; in the midst of the data's moving the flushes among the calls are made; then
-//! what has begun ends, the last one first, and a forced write is flushed. Whatever would have
+//! what has begun ends, the last one first, and a forced write is made stable. Whatever would have
 //! waited is called when the others have ended.
 
 use super::run::{Runner, perform};
@@ -15,6 +15,8 @@ use std::io::IoSlice;
 /// A write that has begun.
 struct Flight {
     number: u64,
+    offset: u64,
+    length: u64,
     bytes: Vec<u8>,
     forced: bool,
     begun: Begun,
@@ -43,8 +45,10 @@ impl Runner {
         let mut moved = Ok(());
         for flight in flights.into_iter().rev() {
             image.end(flight.begun, flight.moved.is_ok());
-            let owes_flush = flight.forced && flight.moved.is_ok();
-            let done = if owes_flush { image.flush() } else { flight.moved };
+            let done = match flight.moved {
+                Ok(()) if flight.forced => image.pay(image.debt_of(flight.offset, flight.length)),
+                moved => moved,
+            };
             self.recorder.end(flight.number, done.is_ok());
             moved = moved.and(done);
         }
@@ -60,7 +64,8 @@ impl Runner {
         let number = self.number(call);
         self.recorder.begin(number);
         let bytes = call.bytes(number).unwrap_or_default();
-        Some(Flight { number, bytes, forced: *forced, begun, moved: Ok(()) })
+        let (offset, length, forced) = (*offset, *length, *forced);
+        Some(Flight { number, offset, length, bytes, forced, begun, moved: Ok(()) })
     }
 }
 

@@ -6,7 +6,8 @@
 //! protocol says about "after a sync" is a comparison of these two numbers.
 //!
 //! Callers that want a sync at the same time share one: whoever comes while a sync is in flight
-//! waits for it and, where it began too early for them, one of the waiters issues the next.
+//! waits for it and, where it began too early for them, one of the waiters issues the next. The
+//! others of those sleep on until that one has ended.
 
 use std::sync::Arc;
 
@@ -28,7 +29,9 @@ pub(crate) struct Clock {
     /// flush of a session also makes stable what an earlier, killed session left in the page cache.
     data: AtomicU64,
     syncing: Mutex<bool>,
-    synced: Condvar,
+    /// Where those wait who need a sync of an even number, and those who need one of an odd number.
+    /// While number *n* is in flight, it is either *n* or *n* + 1 for everybody.
+    synced: [Condvar; 2],
     /// Syncs are claimed and not made: only tests that break C14 do this.
     pretending: AtomicBool,
 }
@@ -41,7 +44,7 @@ impl Clock {
             covered: AtomicU64::new(0),
             data: AtomicU64::new(0),
             syncing: Mutex::new(Rank::Clock, false),
-            synced: Condvar::new(),
+            synced: [Condvar::new(), Condvar::new()],
             pretending: AtomicBool::new(false),
         }
     }
@@ -86,7 +89,9 @@ impl Clock {
                 return Ok(());
             }
             if *syncing {
-                self.synced.wait(&mut syncing);
+                let number = self.issued.load(SeqCst);
+                let needed = number.max(stamp.0 + 1);
+                self.waiting_for(needed).wait(&mut syncing);
                 continue;
             }
             *syncing = true;
@@ -97,10 +102,18 @@ impl Clock {
             *syncing = false;
             if result.is_ok() {
                 self.covered.fetch_max(number, SeqCst);
+                // First, so that the next one begins soon.
+                self.waiting_for(number + 1).notify_one();
+            } else {
+                self.waiting_for(number + 1).notify_all();
             }
-            self.synced.notify_all();
+            self.waiting_for(number).notify_all();
             result.map_err(|error| Error::io("syncing the image", error))?;
         }
+    }
+
+    fn waiting_for(&self, number: u64) -> &Condvar {
+        &self.synced[usize::from(number.is_multiple_of(2))]
     }
 
     /// Whether a sync is in flight.

@@ -23,16 +23,24 @@ impl Meta {
     pub(crate) fn flush(&self) -> Result<()> {
         self.check_latch()?;
         let owed = self.unstable.all();
+        let rules = self.settings.rules;
+        let idle = rules.breaks(Rule::FirstFlushSyncs) && !self.has_changes() && owed.is_empty();
+        let covers_data = !rules.breaks(Rule::FlushCoversData) && !idle;
+        self.make_stable(&owed, covers_data.then(|| self.clock.newest_data()))
+    }
+
+    /// Makes the slices of `owed` stable as they are now, and what completed by the stamp `data`.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub(super) fn make_stable(&self, owed: &[Arc<Slice>], data: Option<Stamp>) -> Result<()> {
         // Fixed before phase 1: an entry that waits now and is zeroed after its slice's turn waits
         // no more, but what it says then has not been written either.
         let rules = self.settings.rules;
         let waits = || owed.iter().filter(|slice| slice.needs().wait.is_some()).cloned();
         let mut waiting: Vec<Arc<Slice>> = waits().collect();
-        let mut needs = self.write_out(&owed, Phase::One)?;
-        let idle = rules.breaks(Rule::FirstFlushSyncs) && !self.has_changes() && owed.is_empty();
-        if !rules.breaks(Rule::FlushCoversData) && !idle {
-            needs.image = needs.image.max(Some(self.clock.newest_data()));
-        }
+        let mut needs = self.write_out(owed, Phase::One)?;
+        needs.image = needs.image.max(data);
         self.sync_for_phase_two(needs)?;
         if rules.breaks(Rule::DebtFixedAtCall) {
             waiting = waits().collect();
@@ -45,7 +53,7 @@ impl Meta {
         }
         // Somebody else's write of an entry this flush owes may have failed.
         self.check_latch()?;
-        self.settle(&owed);
+        self.settle(owed);
         if !self.settings.background {
             self.space.punch_freed(&self.clock, &self.grace);
         } else if self.space.reclaim(&self.clock, &self.grace) {

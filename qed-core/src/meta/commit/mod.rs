@@ -3,6 +3,7 @@
 
 pub(crate) mod background;
 pub(crate) mod clock;
+pub(crate) mod debt;
 pub(crate) mod flush;
 pub(crate) mod images;
 pub(crate) mod publish;

@@ -1,6 +1,7 @@
 //! The slices with entries that are not stable: what a flush owes (C7).
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,12 @@ impl Unstable {
     /// All of them, as they are now.
     pub(crate) fn all(&self) -> Vec<Arc<Slice>> {
         self.slices.lock().listed.values().map(|listed| Arc::clone(&listed.slice)).collect()
+    }
+
+    /// Those between two keys, both included.
+    pub(crate) fn between(&self, keys: RangeInclusive<SliceKey>) -> Vec<Arc<Slice>> {
+        let slices = self.slices.lock();
+        slices.listed.range(keys).map(|(_, listed)| Arc::clone(&listed.slice)).collect()
     }
 
     /// The memory they take, in bytes.

@@ -4,7 +4,7 @@
 use super::flight::{Done, Flight, Outcome};
 use super::{Shared, Table};
 use crate::error::Result;
-use crate::image::{EarlyEntries, Forced};
+use crate::image::EarlyEntries;
 use crate::queue::pool::Job;
 use crate::queue::request::{Completion, Operation};
 
@@ -80,11 +80,9 @@ impl Shared {
             Outcome::Again if is_write => disk.move_write(&begun, &request.buffers.slices()),
             Outcome::Again => disk.move_read(&begun, &mut request.buffers.slices_mut()),
         };
-        let owes_flush = begun.forced() == Forced::ByFlush && moved.is_ok();
-        disk.end(begun, moved.is_ok());
-        match owes_flush {
-            true => Ended::Owes(Job::Flush(request)),
-            false => Ended::Answered(request.end(moved)),
+        match disk.end(begun, moved.is_ok(), offset, request.buffers.len()) {
+            Some(debt) => Ended::Owes(Job::Pay(request, debt)),
+            None => Ended::Answered(request.end(moved)),
         }
     }
 
