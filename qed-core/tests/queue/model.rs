@@ -6,6 +6,8 @@
 //! set, and a read of the disk at a pause picks one of it. With pauses between all requests the
 //! set has one member. `QED_QUEUE_CASES` asks for more cases than the few of every run.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -154,10 +156,14 @@ fn run(rig: &Rig, aio: Aio, ops: &[Op], one_by_one: bool, aligned: bool) {
 /// An overlay over a raw file with data and holes.
 fn overlay(cache: CacheMode) -> Rig {
     let folder = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = (0..2 * SIZE / 3)
-        .map(|at| if at / 40_960 % 3 == 0 { 0 } else { (at / 512) as u8 | 1 })
-        .collect();
-    std::fs::write(folder.path().join("base.raw"), bytes).unwrap();
+    let base = File::create(folder.path().join("base.raw")).unwrap();
+    let size = 2 * SIZE / 3;
+    base.set_len(size).unwrap();
+    for start in (0..size).step_by(40_960).filter(|start| start / 40_960 % 3 != 0) {
+        let end = size.min(start + 40_960);
+        let bytes: Vec<u8> = (start..end).map(|at| (at / 512) as u8 | 1).collect();
+        base.write_all_at(&bytes, start).unwrap();
+    }
     let path = folder.path().join("disk.qed");
     let mut over = image_of(SIZE);
     (over.backing, over.backing_format) = (Some("base.raw".into()), Some(Format::Raw));
