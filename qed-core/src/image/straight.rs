@@ -41,6 +41,7 @@ pub(crate) enum Begun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Copying {
     /// Any: its data is moved by [`Image::move_write`].
+    #[cfg(any(test, feature = "crash"))]
     ByCalls,
     /// One that [`Image::copied_by`] describes, with memory for so many bytes.
     UpTo(u64),
