@@ -38,7 +38,8 @@ impl Image {
     #[cfg(feature = "crash")]
     pub(crate) fn would_wait(&self, range: Option<(u64, u64)>, stable: bool) -> bool {
         let changes = range.is_some_and(|(offset, length)| self.meta.is_claimed(offset, length));
-        changes || stable && self.meta.is_writing()
+        // The session's first change has a gate to itself, from whose midst nobody comes through.
+        !self.meta.has_changes() || changes || stable && self.meta.is_writing()
     }
 
     /// Whether a resize would wait for another one, or for the L1 table, which is moving.
