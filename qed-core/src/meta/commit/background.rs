@@ -1,10 +1,10 @@
 //! The image's own thread: work that no request should wait for.
 //!
-//! It extends the file ahead of need and makes that durable (C2), writes entries back that have
-//! been unstable for long or are many, punches freed clusters (C10), and scans once for free space
-//! (C15). It starts at the session's first change and ends at close. Without it the calls that need
-//! the work do it themselves. Nothing it fails at is lost: a failed sync or metadata write latches
-//! the storage, and the next flush reports that.
+//! It extends the file ahead of need (C2), writes entries back that have been unstable for long or
+//! are many, punches freed clusters (C10), and scans once for free space (C15). It starts at the
+//! session's first change and ends at close. Without it the calls that need the work do it
+//! themselves. Nothing it fails at is lost: a failed sync or metadata write latches the storage,
+//! and the next flush reports that.
 
 use std::time::Duration;
 

@@ -50,7 +50,7 @@ pub(crate) struct Space {
     durable: AtomicU64,
     /// Bytes in which clusters may lie.
     usable: AtomicU64,
-    /// The space extended ahead runs short or is not durable yet.
+    /// The space extended ahead runs short.
     short: AtomicBool,
 }
 
@@ -226,43 +226,31 @@ impl Space {
         self.short.load(SeqCst)
     }
 
-    /// Grows the file ahead of need, where less than half a step is left. Makes that durable where
-    /// clusters past the durable length are about to be handed out: a guest that flushes has, as a
-    /// rule, done so by then.
+    /// Grows the file ahead of need, where less than half a step is left. The guest's flushes make
+    /// that durable, as a rule before it is handed out. Where none comes in time the next one needs
+    /// a second sync; a sync of the growth's own would cost one at each step, beside the guest's
+    /// writes.
     ///
     /// # Errors
-    /// What extending or syncing reports.
+    /// What extending reports.
     pub(crate) fn extend_ahead(&self, clock: &Clock) -> Result<()> {
-        {
-            let growing = self.growing.lock();
-            // Asked again under the lock: who has cut the file wants it short.
-            if !self.short.swap(false, SeqCst) {
-                return Ok(());
-            }
-            let (end, extended) = {
-                let state = self.state.lock();
-                (state.end, state.extended)
-            };
-            if self.runs_short(end, extended) {
-                self.extend_by_step(&growing, extended + 1, clock)?;
-            }
+        let growing = self.growing.lock();
+        // Asked again under the lock: who has cut the file wants it short.
+        if !self.short.swap(false, SeqCst) {
+            return Ok(());
         }
-        let nears_end = self.nears_end(&mut self.state.lock(), clock);
-        if nears_end { clock.sync_now() } else { Ok(()) }
+        let (end, extended) = {
+            let state = self.state.lock();
+            (state.end, state.extended)
+        };
+        if self.runs_short(end, extended) {
+            self.extend_by_step(&growing, extended + 1, clock)?;
+        }
+        Ok(())
     }
 
     fn runs_short(&self, end: u64, extended: u64) -> bool {
         (extended - end) * self.geometry.cluster_size() < self.step(extended) / 2
-    }
-
-    /// Whether the frontier is within a quarter of a step of the durable length, and a sync would
-    /// move that on.
-    fn nears_end(&self, state: &mut State, clock: &Clock) -> bool {
-        let size = self.geometry.cluster_size();
-        let near = state.end * size + self.step(state.extended) / 4;
-        near > self.durable.load(SeqCst)
-            && near > self.durable_length(state, clock)
-            && !state.lengths.is_empty()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -278,7 +266,7 @@ impl Space {
                     let start = FileCluster(state.end);
                     state.end = needed;
                     let (end, extended) = (state.end, state.extended);
-                    if self.runs_short(end, extended) || self.nears_end(&mut state, clock) {
+                    if self.runs_short(end, extended) {
                         self.short.store(true, SeqCst);
                     }
                     let fresh = self.storage.limits().zeroes_new_space
