@@ -5,12 +5,8 @@
 
 mod support;
 
-use std::sync::Arc;
-
-use qed_core::crash::oracle::{Oracle, by_name};
-use qed_core::crash::{Plan, Workload};
-use qed_core::{Rule, Rules};
-use support::judged::{assert_ok, explored, judge_by};
+use qed_core::Rule;
+use support::lines::{misses, survive, survive_twice};
 
 /// Runs of resizing: tables that go with the end of the disk, space for what it grows by.
 const RESIZE: [&str; 10] = [
@@ -35,30 +31,11 @@ const RESIZE: [&str; 10] = [
      resize 2105344 falloc; write 2101760+512; flush",
 ];
 
-/// The oracles that look at a state as it lies there: quick.
-fn raw() -> Vec<Arc<dyn Oracle>> {
-    by_name(&["structure", "no-foreign-data", "durable"]).unwrap()
-}
-
-/// What is walked of each run: a part, or with `QED_CRASH_DEEP` set much more.
-fn plan() -> Plan {
-    match std::env::var_os("QED_CRASH_DEEP") {
-        Some(_) => Plan { states: Some(20_000), ..Plan::default() },
-        None => Plan { states: Some(60), ..Plan::default() },
-    }
-}
-
 #[test]
 fn resizing_survives_every_crash() {
     // Goal: C9, C11 and C18 where tables go with the end of the disk and come with it. Method: as
     // they lie there, and a few of them lived on.
-    for line in RESIZE {
-        let workload: Workload = line.parse().unwrap();
-        let lying = workload.explore(&Plan::default(), &raw()).unwrap();
-        assert_ok(&lying, line);
-        assert!(lying.judged() > 10, "{line}: {}", lying.judged());
-        assert_ok(&explored(&workload, &plan()), line);
-    }
+    survive(&RESIZE, 10);
 }
 
 #[test]
@@ -71,26 +48,11 @@ fn engines_that_resize_without_order_are_caught() {
         Rule::OrderReusedTables,
     ];
     for rule in rules {
-        assert!(is_missed(rule, RESIZE.iter()), "nobody misses {rule:?}");
+        assert!(misses(&RESIZE, rule), "nobody misses {rule:?}");
     }
 }
 
 #[test]
 fn a_crash_of_what_follows_a_resize_is_survived_too() {
-    for line in [RESIZE[1], RESIZE[7]] {
-        let oracles = by_name(&["nested"]).unwrap();
-        let workload: Workload = line.parse().unwrap();
-        assert_ok(&judge_by(workload.record().unwrap(), &plan(), oracles), line);
-    }
-}
-
-/// Whether an engine without `rule` fails in one of these runs.
-fn is_missed<'a>(rule: Rule, mut lines: impl Iterator<Item = &'a &'a str>) -> bool {
-    lines.any(|line| {
-        let mut workload: Workload = line.parse().unwrap();
-        workload.settings.rules = Rules::without(rule);
-        let run = || workload.explore(&Plan::default(), &raw()).unwrap();
-        let run = std::panic::AssertUnwindSafe(run);
-        std::panic::catch_unwind(run).map_or(true, |report| !report.failures.is_empty())
-    })
+    survive_twice(&[RESIZE[1], RESIZE[7]]);
 }

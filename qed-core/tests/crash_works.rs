@@ -5,13 +5,10 @@
 
 mod support;
 
-use std::sync::Arc;
-
-use qed_core::crash::oracle::{Oracle, by_name};
+use qed_core::Rule;
+use qed_core::crash::Workload;
 use qed_core::crash::workload::{every_fault, judge_faults};
-use qed_core::crash::{Plan, Workload};
-use qed_core::{Rule, Rules};
-use support::judged::{assert_ok, explored, judge_by};
+use support::lines::{misses, survive, survive_twice};
 
 /// Runs of compaction: scattered data, two tables, what stands in the way, calls from its midst.
 const COMPACT: [&str; 12] = [
@@ -105,78 +102,37 @@ const FAILING: [&str; 4] = [
     "backing=12800 copy_on_read=1 | write 512+512; flush; read 0+12288; write 8192+512; flush",
 ];
 
-/// The oracles that look at a state as it lies there: quick.
-fn raw() -> Vec<Arc<dyn Oracle>> {
-    by_name(&["structure", "no-foreign-data", "durable"]).unwrap()
-}
-
-/// What is walked of each run: a part, or with `QED_CRASH_DEEP` set much more.
-fn plan() -> Plan {
-    match std::env::var_os("QED_CRASH_DEEP") {
-        Some(_) => Plan { states: Some(20_000), ..Plan::default() },
-        None => Plan { states: Some(60), ..Plan::default() },
-    }
-}
-
 #[test]
 fn compaction_survives_every_crash() {
     // Goal: C4, C9, C11, C14 where clusters and tables move. Method: crashes of short runs, some
     // with guest calls from its midst; as they lie there, and a few of them lived on.
-    for line in COMPACT {
-        let workload: Workload = line.parse().unwrap();
-        let lying = workload.explore(&Plan::default(), &raw()).unwrap();
-        assert_ok(&lying, line);
-        assert!(lying.judged() > 100, "{line}: {}", lying.judged());
-        assert_ok(&explored(&workload, &plan()), line);
-    }
+    survive(&COMPACT, 100);
 }
 
 #[test]
 fn streaming_survives_every_crash() {
     // Goal: C4 and C18 where data comes from below and the backing file's name goes. Method: as
     // above; without its name the backing file shows nowhere.
-    for line in STREAM {
-        let workload: Workload = line.parse().unwrap();
-        let lying = workload.explore(&Plan::default(), &raw()).unwrap();
-        assert_ok(&lying, line);
-        assert!(lying.judged() > 50, "{line}: {}", lying.judged());
-        assert_ok(&explored(&workload, &plan()), line);
-    }
-}
-
-/// Judges every crash of some runs as it lies there, and lives on in some states.
-fn survive(lines: &[&str]) {
-    for line in lines {
-        let workload: Workload = line.parse().unwrap();
-        let lying = workload.explore(&Plan::default(), &raw()).unwrap();
-        assert_ok(&lying, line);
-        assert!(lying.judged() > 30, "{line}: {}", lying.judged());
-        assert_ok(&explored(&workload, &plan()), line);
-    }
+    survive(&STREAM, 50);
 }
 
 #[test]
 fn streaming_to_a_lower_file_survives_every_crash() {
     // Goal: C4 and C18 where another name takes the place of the backing file's: each state is read
     // through the file that it names. Method: as above, over two files that change turns.
-    survive(&TO_LOWER);
+    survive(&TO_LOWER, 30);
 }
 
 #[test]
 fn reads_that_copy_survive_every_crash() {
     // Goal: C4 and C16 for what reads bring in: nothing foreign, nothing lost, the files below as
     // they were. Method: as above; the sessions that follow a crash copy what they read as well.
-    survive(&COPY_ON_READ);
+    survive(&COPY_ON_READ, 30);
 }
 
 #[test]
 fn a_crash_of_what_follows_is_survived_too() {
-    let plan = Plan { states: plan().states.map(|states| states / 4), ..plan() };
-    for line in [COMPACT[6], STREAM[3], TO_LOWER[1], COPY_ON_READ[2]] {
-        let oracles = by_name(&["nested"]).unwrap();
-        let workload: Workload = line.parse().unwrap();
-        assert_ok(&judge_by(workload.record().unwrap(), &plan, oracles), line);
-    }
+    survive_twice(&[COMPACT[6], STREAM[3], TO_LOWER[1], COPY_ON_READ[2]]);
 }
 
 #[test]
@@ -219,14 +175,4 @@ fn engines_that_copy_or_rename_without_order_are_caught() {
     for rule in [Rule::CopyIsOrdered, Rule::BackingAfterFlush, Rule::DiscardHidesBacking] {
         assert!(misses(&TO_LOWER, rule), "nobody misses {rule:?}");
     }
-}
-
-fn misses(runs: &[&str], rule: Rule) -> bool {
-    runs.iter().any(|line| {
-        let mut workload: Workload = line.parse().unwrap();
-        workload.settings.rules = Rules::without(rule);
-        let run = || workload.explore(&Plan::default(), &raw()).unwrap();
-        let run = std::panic::AssertUnwindSafe(run);
-        std::panic::catch_unwind(run).map_or(true, |report| !report.failures.is_empty())
-    })
 }

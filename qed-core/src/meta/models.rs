@@ -2,6 +2,7 @@
 //!
 //! Run by name: `cargo test -p qed-core --lib --features shuttle model_`.
 
+mod data;
 mod detached;
 mod mover;
 

@@ -102,7 +102,7 @@ impl Pool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 impl Pool {
     /// Threads that have been started.
     pub(super) fn threads(&self) -> usize {

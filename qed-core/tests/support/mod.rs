@@ -7,4 +7,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod judged;
+pub mod lines;
 pub mod script;

@@ -1,67 +1,22 @@
 //! Requests that outlive the call that made them, as a queue has them: begun by one thread, ended
 //! by another, beside blocking calls for the same clusters.
 
-use std::io::IoSliceMut;
+use std::sync::Arc;
 
-use super::{SCHEDULES, check, format, open, settings};
+use super::data::{CLUSTER, byte_at, image, put, read, write};
+use super::{SCHEDULES, check};
 use crate::addr::GuestCluster;
 use crate::meta::plan::detached::{ReadTicket, WriteTicket};
 use crate::meta::plan::lookup::Place;
 use crate::meta::plan::zero::Allocated;
 use crate::meta::{Meta, Rules};
-use crate::storage::{MemoryStorage, WriteFlags};
 use crate::sync::{Mutex, Rank, thread};
-use std::io::IoSlice;
-use std::sync::Arc;
-
-const CLUSTER: u64 = 4096;
 
 /// What a ring holds: requests whose I/O has ended, which nobody has taken out.
 type Ring<T> = Arc<Mutex<Vec<T>>>;
 
 fn ring<T>() -> Ring<T> {
     Arc::new(Mutex::new(Rank::Queue, Vec::new()))
-}
-
-fn image() -> Arc<Meta> {
-    // Freed clusters come back as they are: whoever gets one too early finds its bytes.
-    let storage = Arc::new(MemoryStorage::new().without_punch());
-    format(&storage);
-    let meta = open(storage, settings(Rules::default())).unwrap();
-    meta.begin_write().unwrap();
-    write(&meta, 0, 1);
-    meta.flush().unwrap();
-    meta
-}
-
-fn put(meta: &Meta, at: u64, byte: u8) {
-    let bytes = [byte; CLUSTER as usize];
-    meta.storage.write(&[IoSlice::new(&bytes)], at, WriteFlags::default()).unwrap();
-}
-
-fn byte_at(meta: &Meta, at: u64) -> u8 {
-    let mut bytes = [0; CLUSTER as usize];
-    meta.storage.read(&mut [IoSliceMut::new(&mut bytes)], at).unwrap();
-    assert!(bytes.iter().all(|byte| *byte == bytes[0]));
-    bytes[0]
-}
-
-/// A blocking write of a whole cluster.
-fn write(meta: &Meta, cluster: u64, byte: u8) {
-    let mut plan = meta.plan_write(cluster * CLUSTER, CLUSTER).unwrap();
-    plan.begin_moving();
-    let places: Vec<u64> = plan.segments.iter().map(|part| part.file.get()).collect();
-    places.into_iter().for_each(|at| put(meta, at, byte));
-    plan.publish();
-}
-
-/// What the guest reads in a cluster.
-fn read(meta: &Meta, cluster: u64) -> u8 {
-    let plan = meta.plan_read(cluster * CLUSTER, CLUSTER).unwrap();
-    match plan.segments.first().unwrap().place {
-        Place::File(at) => byte_at(meta, at.get()),
-        Place::Zero | Place::Backing => 0,
-    }
 }
 
 fn discard(meta: &Meta, cluster: u64) {
@@ -84,7 +39,7 @@ fn model_a_detached_write_may_be_published_before_its_data() {
 
 fn detached_write(early: bool) {
     check(SCHEDULES, move || {
-        let meta = image();
+        let meta = image(Rules::default());
         let done = ring::<WriteTicket>();
         let owner = {
             let (meta, done) = (meta.clone(), done.clone());
@@ -145,7 +100,7 @@ fn model_a_read_ended_too_early_is_caught() {
 
 fn detached_read(too_early: bool) {
     check(SCHEDULES, move || {
-        let meta = image();
+        let meta = image(Rules::default());
         let begun = ring::<(ReadTicket, u64)>();
         let reader = {
             let (meta, begun) = (meta.clone(), begun.clone());

@@ -1,19 +1,13 @@
 //! A mover beside writers: one writes in place into the cluster that moves, another allocates in
 //! the same table and flushes, a third looks at what is there.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::sync::Arc;
-
-use super::{SCHEDULES, check, format, open, settings};
+use super::data::{CLUSTER, byte_at, image, put, read, write};
+use super::{SCHEDULES, check};
 use crate::addr::{FileCluster, GuestCluster};
 use crate::format::L2Entry;
-use crate::meta::plan::lookup::Place;
 use crate::meta::plan::relocate::Move;
 use crate::meta::{Meta, Rule, Rules};
-use crate::storage::{MemoryStorage, WriteFlags};
 use crate::sync::thread;
-
-const CLUSTER: u64 = 4096;
 
 /// Whatever order a mover, two writers and a flush come in: what was written last is read, and what
 /// was flushed is where the disk says.
@@ -119,48 +113,6 @@ fn move_cluster(meta: &Meta) {
     plan.publish();
     mover.flush().unwrap();
     mover.reclaim();
-}
-
-/// Guest cluster 0 is there, and stable.
-fn image(rules: Rules) -> Arc<Meta> {
-    // What is freed comes back as it is: whoever reads a stale place finds another's bytes.
-    let storage = Arc::new(MemoryStorage::new().without_punch());
-    format(&storage);
-    let meta = open(storage, settings(rules)).unwrap();
-    write(&meta, 0, 1);
-    meta.flush().unwrap();
-    meta
-}
-
-fn put(meta: &Meta, at: u64, byte: u8) {
-    let bytes = [byte; CLUSTER as usize];
-    meta.storage.write(&[IoSlice::new(&bytes)], at, WriteFlags::default()).unwrap();
-}
-
-fn byte_at(meta: &Meta, at: u64) -> u8 {
-    let mut bytes = [0; CLUSTER as usize];
-    meta.storage.read(&mut [IoSliceMut::new(&mut bytes)], at).unwrap();
-    bytes[0]
-}
-
-/// A write of a whole cluster, in place where it is mapped.
-fn write(meta: &Meta, cluster: u64, byte: u8) {
-    let mut plan = meta.plan_write(cluster * CLUSTER, CLUSTER).unwrap();
-    plan.begin_moving();
-    let places: Vec<u64> = plan.segments.iter().map(|part| part.file.get()).collect();
-    // The data takes its time.
-    thread::yield_now();
-    places.into_iter().for_each(|at| put(meta, at, byte));
-    plan.publish();
-}
-
-/// What the guest reads in a cluster.
-fn read(meta: &Meta, cluster: u64) -> u8 {
-    let plan = meta.plan_read(cluster * CLUSTER, CLUSTER).unwrap();
-    match plan.segments.first().unwrap().place {
-        Place::File(at) => byte_at(meta, at.get()),
-        Place::Zero | Place::Backing => 0,
-    }
 }
 
 /// What whoever opens the image next would read in a cluster.
