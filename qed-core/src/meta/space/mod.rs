@@ -201,24 +201,19 @@ impl Space {
         self.state.lock().add_free(self.freed(), run.start.get(), run.count);
     }
 
-    /// Whether the file's length is durable up to `end` bytes (C2).
+    /// Whether the file is `end` bytes long for sure, by what syncs have covered so far (C2).
     pub(crate) fn is_durable(&self, end: u64, clock: &Clock) -> bool {
         if end <= self.durable.load(SeqCst) || self.rules.breaks(Rule::LengthIsData) {
             return true;
         }
-        end <= self.durable_length(&mut self.state.lock(), clock)
-    }
-
-    /// The least length, in bytes, that may be on disk by what syncs have covered so far.
-    fn durable_length(&self, state: &mut State, clock: &Clock) -> u64 {
-        state.lengths.retain(|(length, stamp)| {
+        self.state.lock().lengths.retain(|(length, stamp)| {
             let covered = clock.covers(*stamp);
             if covered {
                 self.durable.fetch_max(*length, SeqCst);
             }
             !covered
         });
-        self.durable.load(SeqCst)
+        end <= self.durable.load(SeqCst)
     }
 
     /// Whether [`extend_ahead`](Self::extend_ahead) has something to do.
